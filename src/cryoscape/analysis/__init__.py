@@ -1,0 +1,1 @@
+"""Functions of latents, a volume source and particles; arrays and tables in and out."""

@@ -1,0 +1,1 @@
+"""One thin file per command: typed parameters to one workflow; help imports no torch."""

@@ -1,0 +1,1 @@
+"""Models of heterogeneity; each answers the VolumeSource protocol."""

@@ -1,0 +1,1 @@
+"""Variational autoencoder: image encoder, positionally encoded Fourier decoder."""

@@ -1,0 +1,1 @@
+"""Files to plain arrays and tables, and back; numpy and pandas only."""

@@ -1,0 +1,1 @@
+"""Pure, batched torch functions: grids, transforms, rotations, CTF, slices, FSC, masks, density. No files."""

@@ -1,0 +1,1 @@
+"""Tables and arrays in, matplotlib figures out; loads nothing."""
