@@ -1,0 +1,252 @@
+"""The folder of one training run: where its files lie, which epochs it holds, and how to load one of them.
+
+The layout is the published one (config.yaml, weights.E.pkl, z.E.pkl), so folders written by upstream
+cryoDRGN (v0.3.5 to 4.3) are read as well. Nothing in these files is executed.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from cryoscape.engines.volume_source import VolumeSource
+from cryoscape.errors import InputError
+from cryoscape.io.legacy_pickle import read_config_pickle, read_ctf, read_latents, read_rows
+from cryoscape.typing import Latents, PathLikeStr, Rows
+
+ROWS_FILE = "rows.npy"
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and discovery of epochs in a run folder; reads nothing until asked."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        """Refuse a path that is not a folder."""
+        object.__setattr__(self, "path", Path(self.path))
+        if not self.path.is_dir():
+            raise InputError(f"{self.path}: no such run folder; give the -o folder of a training run")
+
+    def weights(self, epoch: int | None) -> Path:
+        """Path of the weights of an epoch; None for the unnumbered final file."""
+        return self.path / ("weights.pkl" if epoch is None else f"weights.{epoch}.pkl")
+
+    def latents(self, epoch: int | None) -> Path:
+        """Path of the latents of an epoch; None for the unnumbered final file."""
+        return self.path / ("z.pkl" if epoch is None else f"z.{epoch}.pkl")
+
+    def epochs(self, kind: Literal["weights", "z"] = "weights") -> tuple[int, ...]:
+        """Epoch numbers, ascending, for which a file of this kind is there (as numbered in file names)."""
+        pattern = re.compile(rf"{kind}\.(\d+)\.pkl")
+        found = (pattern.fullmatch(entry.name) for entry in self.path.iterdir())
+        return tuple(sorted(int(match[1]) for match in found if match))
+
+    def latest_epoch(self) -> int | None:
+        """Highest epoch with both weights and latents; None where only unnumbered final files are.
+
+        Raises InputError where the folder holds neither.
+        """
+        both = sorted(set(self.epochs("weights")) & set(self.epochs("z")))
+        if both:
+            return both[-1]
+        if self.weights(None).is_file() and self.latents(None).is_file():
+            return None
+        raise InputError(
+            f"{self.path}: no weights.E.pkl with its z.E.pkl found; train with `cryoscape train_vae -o {self.path}`"
+        )
+
+    @cached_property
+    def epoch_base(self) -> Literal[0, 1]:
+        """Number of the first epoch: 0 in the protocol, v0.3.5 and here; 1 in upstream's later releases."""
+        if (self.path / RUN_FILE).is_file():
+            return 0
+        numbers = {*self.epochs("weights"), *self.epochs("z")}
+        if 0 in numbers:
+            return 0
+        version = re.match(r"v?(\d+)", str(self.config().get("version", "")))
+        if version:
+            return 1 if int(version[1]) >= 4 else 0
+        return 1 if 1 in numbers else 0
+
+    def config(self) -> dict[str, Any]:
+        """The run's configuration in upstream's layout, from config.yaml or (v0.3.5 to v3) config.pkl."""
+        return read_run_config(self.path)
+
+    def record(self) -> dict[str, Any]:
+        """What run.json holds (versions, command, seed, pixel size, inputs); empty for upstream's folders."""
+        path = self.path / RUN_FILE
+        if not path.is_file():
+            return {}
+        try:
+            record: dict[str, Any] = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}: not valid JSON ({error}); restore it or remove it") from error
+        return record
+
+    def pixel_size_angstrom(self) -> float | None:
+        """Pixel size of the run's maps: from run.json, else from the run's ctf.pkl; None where not known."""
+        recorded = self.record().get("pixel_size_angstrom")
+        if recorded:
+            return float(recorded)
+        return pixel_size_from_config(self.config(), self.path)
+
+    def original_rows(self, n: int) -> Rows:
+        """Row of the original input (n,) int64 behind each row of the latents.
+
+        Raises InputError where the run's selection does not have n rows.
+        """
+        own = self.path / ROWS_FILE
+        if own.is_file():
+            rows = np.load(own, allow_pickle=False).astype(np.int64)
+            source: Path = own
+        else:
+            selection = self.config().get("dataset_args", {}).get("ind")
+            if not selection:
+                return np.arange(n, dtype=np.int64)
+            source = find_beside(str(selection), self.path)
+            if not source.is_file():
+                raise InputError(
+                    f"{source}: selection used in training (dataset_args.ind of {self.path}) is missing; "
+                    "put it back, else particles cannot be told apart"
+                )
+            rows = read_rows(source)
+        if len(rows) != n:
+            raise InputError(f"{source}: holds {len(rows)} rows, the latents of {self.path} hold {n}")
+        return rows
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """One epoch of a run, ready for analysis.
+
+    Attributes
+    ----------
+    source : maps at any z.
+    z, logvar : mean (N, zdim) and log variance (N, zdim) of each particle's latent; logvar None if not stored.
+    config : the run's configuration, upstream's layout.
+    epoch : number as in the file names; None for the unnumbered final files.
+    pixel_size_angstrom : of the maps; 1.0 where unknown, see pixel_size_known.
+    original_rows : (N,) row of the original input of each row of z.
+    """
+
+    folder: RunFolder
+    source: VolumeSource
+    z: Latents
+    logvar: Latents | None
+    config: dict[str, Any] = field(repr=False)
+    epoch: int | None
+    pixel_size_angstrom: float
+    pixel_size_known: bool
+    original_rows: Rows = field(repr=False)
+
+
+def load_run(path: PathLikeStr, epoch: int | None = None, device: str = "auto") -> LoadedRun:
+    """Load weights and latents of one epoch of a run folder.
+
+    Parameters
+    ----------
+    path : the -o folder of a training run (ours or upstream's).
+    epoch : number as in the file names; None or -1 for the latest.
+    device : "auto", "cpu", "cuda" or "mps", where maps are evaluated.
+
+    Raises
+    ------
+    InputError : no such epoch (the epochs found are listed), damaged file, or weights that do not fit the config.
+    """
+    from cryoscape.engines.vae.checkpoint import load_volume_source
+
+    folder = RunFolder(Path(path))
+    chosen = folder.latest_epoch() if epoch is None or epoch < 0 else epoch
+    for needed in (folder.weights(chosen), folder.latents(chosen)):
+        if not needed.is_file():
+            raise InputError(
+                f"{needed}: no such file; epochs in this folder: {_span(folder.epochs())} "
+                f"(numbered from {folder.epoch_base})"
+            )
+    config = folder.config()
+    mean, logvar = read_latents(folder.latents(chosen))
+    pixel_size = folder.pixel_size_angstrom()
+    source = load_volume_source(folder.weights(chosen), config, pixel_size or 1.0, device=device)
+    if mean.shape[1] != source.zdim:
+        raise InputError(
+            f"{folder.latents(chosen)}: latents have {mean.shape[1]} dimensions, the weights {source.zdim}"
+        )
+    return LoadedRun(
+        folder=folder,
+        source=source,
+        z=np.asarray(mean, dtype=np.float32),
+        logvar=None if logvar is None else np.asarray(logvar, dtype=np.float32),
+        config=config,
+        epoch=chosen,
+        pixel_size_angstrom=pixel_size or 1.0,
+        pixel_size_known=pixel_size is not None,
+        original_rows=folder.original_rows(len(mean)),
+    )
+
+
+def read_run_config(path: PathLikeStr) -> dict[str, Any]:
+    """Configuration from a config.yaml, a config.pkl, or a folder that holds either (yaml first).
+
+    Raises InputError where neither is there or the file does not hold the expected sections.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in ("config.yaml", "config.pkl") if (path / name).is_file()]
+        if not found:
+            raise InputError(f"{path}: no config.yaml or config.pkl; give the folder of a training run")
+        path = found[0]
+    if not path.is_file():
+        raise InputError(f"{path}: no such configuration file; give the config.yaml of the run with -c")
+    if path.suffix == ".pkl":
+        config: Any = read_config_pickle(path)
+    else:
+        try:
+            config = yaml.safe_load(path.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
+    missing = {"lattice_args", "model_args"} - set(config if isinstance(config, dict) else ())
+    if missing:
+        raise InputError(
+            f"{path}: not the configuration of a training run, it lacks {', '.join(sorted(missing))}"
+        )
+    return dict(config)
+
+
+def pixel_size_from_config(config: dict[str, Any], folder: Path | None = None) -> float | None:
+    """Pixel size in angstrom of the training box, from the run's ctf.pkl; None where that is not to be had."""
+    stored = config.get("dataset_args", {}).get("apix")
+    if stored:
+        return float(stored)
+    ctf = config.get("dataset_args", {}).get("ctf")
+    if not ctf:
+        return None
+    path = find_beside(str(ctf), folder)
+    if path.suffix != ".pkl" or not path.is_file():
+        return None
+    table = read_ctf(path)
+    return float(table[0, 0] * table[0, 1] / (int(config["lattice_args"]["D"]) - 1))
+
+
+def find_beside(stored: str, folder: Path | None) -> Path:
+    """Where a path stored in a config lies now: as stored, else of the same name in or beside the folder."""
+    path = Path(stored)
+    if path.is_file() or folder is None:
+        return path
+    for candidate in (folder / path, folder / path.name, folder.parent / path.name):
+        if candidate.is_file():
+            return candidate
+    return path
+
+
+def _span(epochs: tuple[int, ...]) -> str:
+    if not epochs:
+        return "none"
+    return f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]} ({len(epochs)})"
