@@ -60,7 +60,8 @@ class RunFolder:
         if self.weights(None).is_file() and self.latents(None).is_file():
             return None
         raise InputError(
-            f"{self.path}: no weights.E.pkl with its z.E.pkl found; train with `cryoscape train_vae -o {self.path}`"
+            f"{self.path}: no weights.E.pkl with its z.E.pkl found; "
+            f"train with `cryoscape train_vae -o {self.path}`"
         )
 
     @cached_property
@@ -105,7 +106,7 @@ class RunFolder:
         """
         own = self.path / ROWS_FILE
         if own.is_file():
-            rows = np.load(own, allow_pickle=False).astype(np.int64)
+            rows: Rows = np.load(own, allow_pickle=False).astype(np.int64)
             source: Path = own
         else:
             selection = self.config().get("dataset_args", {}).get("ind")
@@ -130,7 +131,7 @@ class LoadedRun:
     Attributes
     ----------
     source : maps at any z.
-    z, logvar : mean (N, zdim) and log variance (N, zdim) of each particle's latent; logvar None if not stored.
+    z, logvar : mean and log variance (N, zdim) of each particle's latent; logvar None if not stored.
     config : the run's configuration, upstream's layout.
     epoch : number as in the file names; None for the unnumbered final files.
     pixel_size_angstrom : of the maps; 1.0 where unknown, see pixel_size_known.
@@ -159,7 +160,7 @@ def load_run(path: PathLikeStr, epoch: int | None = None, device: str = "auto") 
 
     Raises
     ------
-    InputError : no such epoch (the epochs found are listed), damaged file, or weights that do not fit the config.
+    InputError : no such epoch (those found are listed), damaged file, weights that do not fit the config.
     """
     from cryoscape.engines.vae.checkpoint import load_volume_source
 
@@ -221,7 +222,7 @@ def read_run_config(path: PathLikeStr) -> dict[str, Any]:
 
 
 def pixel_size_from_config(config: dict[str, Any], folder: Path | None = None) -> float | None:
-    """Pixel size in angstrom of the training box, from the run's ctf.pkl; None where that is not to be had."""
+    """Pixel size in angstrom of the training box, from the run's ctf.pkl; None where unknown."""
     stored = config.get("dataset_args", {}).get("apix")
     if stored:
         return float(stored)
