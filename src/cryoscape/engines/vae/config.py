@@ -134,7 +134,9 @@ def model_config_from_upstream(config: dict[str, Any]) -> ModelConfig:
     pe_type = str(model.get("pe_type", "geom_lowf"))
     known = PositionalEncoding.__args__  # type: ignore[attr-defined]
     if pe_type not in known:
-        raise InputError(f"configuration: pe_type {pe_type} is not supported; expected one of {', '.join(known)}")
+        raise InputError(
+            f"configuration: pe_type {pe_type} is not supported; expected one of {', '.join(known)}"
+        )
     mask = model.get("enc_mask")
     return ModelConfig(
         box_size=box_size,
@@ -173,7 +175,9 @@ def model_args_for_upstream(model: ModelConfig) -> dict[str, Any]:
 def check_model_config(model: ModelConfig) -> None:
     """Raise InputError for sizes that cannot be built."""
     if model.box_size % 2:
-        raise InputError(f"box of {model.box_size} px is odd; downsample to an even one with `cryoscape downsample`")
+        raise InputError(
+            f"box of {model.box_size} px is odd; downsample to an even one with `cryoscape downsample`"
+        )
     for name in ("zdim", "enc_dim", "dec_dim", "enc_layers", "dec_layers", "n_frequencies_per_axis"):
         if getattr(model, name) < 1:
             raise InputError(f"--{name.replace('_', '-')}: expected at least 1, found {getattr(model, name)}")

@@ -82,15 +82,19 @@ class Decoder(nn.Module):
             self.rand_freqs = nn.Parameter(config.feat_sigma * torch.randn(3 * n, 3), requires_grad=False)
             order = torch.arange(6 * n)
         else:
-            matrix = torch.kron(torch.eye(3, dtype=torch.float64), axis_frequencies(
-                config.pe_type, config.box_size, n)[:, None])
+            matrix = torch.kron(
+                torch.eye(3, dtype=torch.float64),
+                axis_frequencies(config.pe_type, config.box_size, n)[:, None],
+            )
             self.register_buffer("fixed_frequencies", matrix.float(), persistent=False)
             # Upstream's columns run axis by axis: n sines then n cosines of each.
             column = torch.arange(3)[:, None] * 2 * n + torch.arange(n)
             order = torch.cat([column.flatten(), column.flatten() + n])
         self.register_buffer("column_order", order, persistent=False)
         n_out = 2 if config.domain == "fourier" else 1
-        self.decoder = ResidualMlp(6 * n + config.zdim, config.dec_layers, config.dec_dim, n_out, config.activation)
+        self.decoder = ResidualMlp(
+            6 * n + config.zdim, config.dec_layers, config.dec_dim, n_out, config.activation
+        )
 
     @property
     def frequencies(self) -> Float[Tensor, "f 3"]:

@@ -44,7 +44,9 @@ class SliceBatch:
 def has_fast_step(decoder: Decoder) -> bool:
     """Whether the fused step covers this decoder (domain fourier, no skip at the ends)."""
     layers = decoder.decoder.main
-    return decoder.domain == "fourier" and isinstance(layers[0], nn.Linear) and isinstance(layers[-1], nn.Linear)
+    return (
+        decoder.domain == "fourier" and isinstance(layers[0], nn.Linear) and isinstance(layers[-1], nn.Linear)
+    )
 
 
 def reconstruction_loss(
@@ -103,7 +105,9 @@ class _Network:
         self.n_features = len(self.order)
         self.frequencies = decoder.frequencies.detach().to(torch.float64)
         self.dtype = dtype
-        self.slope = next((a.negative_slope for a in decoder.decoder.main if isinstance(a, nn.LeakyReLU)), 0.0)
+        self.slope = next(
+            (a.negative_slope for a in decoder.decoder.main if isinstance(a, nn.LeakyReLU)), 0.0
+        )
         weight = first.weight.detach()
         self.encoding_weight = weight[:, self.order].to(dtype)  # (h, 6F)
         self.z_weight = weight[:, self.n_features :]  # (h, zdim)
@@ -190,9 +194,7 @@ def _chunks(n_images: int, n_pixels: int, rows: int) -> Iterator[tuple[slice, sl
         yield slice(image, min(image + step, n_images)), slice(0, n_pixels)
 
 
-def _encode(
-    network: _Network, points: Tensor, rotations: Tensor, out: Tensor
-) -> Float[Tensor, "b p"]:
+def _encode(network: _Network, points: Tensor, rotations: Tensor, out: Tensor) -> Float[Tensor, "b p"]:
     """Write sines and cosines of the points turned into the half space; returns the sign that turned them."""
     # The product with the frequencies is separable: phase = kx (R f)_x + ky (R f)_y. Double precision for the
     # tiny product, so that reduced-precision float32 modes of a GPU cannot touch the phases.
@@ -224,7 +226,7 @@ def _forward(network: _Network, n_images: int, images: slice, x: Tensor, layers:
 
 def _activate(x: Tensor, slope: float) -> None:
     if slope:
-        functional.leaky_relu_(x, slope)
+        functional.leaky_relu(x, slope, inplace=True)
     else:
         x.relu_()
 
@@ -232,7 +234,7 @@ def _activate(x: Tensor, slope: float) -> None:
 def _activation_gradient_(gradient: Tensor, output: Tensor, slope: float) -> None:
     """Multiply the gradient in place by the activation's slope, read from the sign of its output."""
     if slope:
-        gradient.mul_(torch.where(output > 0, 1.0, slope).to(gradient.dtype))
+        gradient.mul_(torch.where(output > 0, gradient.new_ones(()), gradient.new_tensor(slope)))
     else:
         torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)
 
