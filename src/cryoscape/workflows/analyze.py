@@ -1,0 +1,294 @@
+"""Analyse one epoch of a run: embeddings, clusters, maps of the states and along the main motions, a report.
+
+Numbers (tables, labels, latent coordinates) are written first, maps next, pictures last; a picture or a
+UMAP that fails is logged and takes nothing else with it.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryoscape import __version__
+from cryoscape.analysis.clustering import Clusters, cluster_kmeans
+from cryoscape.analysis.embedding import (
+    PrincipalComponents,
+    check_latents,
+    principal_components,
+    umap_embedding,
+)
+from cryoscape.analysis.maps import MapOptions, check_map_options
+from cryoscape.analysis.neighbours import support, typical_radius
+from cryoscape.analysis.traversal import Spacing, pc_path
+from cryoscape.engines.run_folder import LoadedRun, load_run
+from cryoscape.errors import InputError
+from cryoscape.typing import Latents
+from cryoscape.workflows.analyze_maps import MapSet, write_map_sets
+from cryoscape.workflows.analyze_results import (
+    SETTINGS_FILE,
+    Path1D,
+    Results,
+    read_umap,
+    write_json,
+    write_numbers,
+    write_particles,
+    write_umap,
+)
+
+logger = logging.getLogger("cryoscape")
+
+
+@dataclass(frozen=True)
+class AnalyzeOptions:
+    """Settings of `analyze`."""
+
+    ksample: int = 20
+    """Number of k-means clusters, with a map at the on-data centre of each."""
+    pc: int = 2
+    """Number of principal components along which maps are made."""
+    n_per_pc: int = 10
+    """Maps along each component."""
+    limits_percentile: tuple[float, float] = (1.0, 99.0)
+    """Percentiles of the particles between which the paths run."""
+    spacing: Spacing = "even"
+    """Spacing of the points of the paths."""
+    skip_vol: bool = False
+    """Make no maps."""
+    skip_umap: bool = False
+    """Do not compute UMAP."""
+    pixel_size_angstrom: float | None = None
+    """Pixel size of the maps as written; None: from the run."""
+    maps: MapOptions = field(default_factory=MapOptions)
+    """Hand, sign, resolution and box of the maps."""
+    vol_start_index: int = 0
+    """Number in the name of the first map of each folder."""
+    seed: int = 0
+    """Of k-means and UMAP."""
+
+
+@dataclass(frozen=True)
+class AnalyzeResult:
+    """Where the analysis lies and what it found."""
+
+    folder: Path
+    n_particles: int
+    clusters: Clusters
+    components: PrincipalComponents
+    umap: np.ndarray | None
+    map_sets: tuple[MapSet, ...]
+    report: Path | None
+
+
+def analyze(
+    run: Path,
+    epoch: int | None = None,
+    options: AnalyzeOptions | None = None,
+    *,
+    output: Path | None = None,
+    device: str = "auto",
+    force: bool = False,
+) -> AnalyzeResult:
+    """Analyse the latents of one epoch of a run folder (ours or cryoDRGN's).
+
+    Parameters
+    ----------
+    run : Path
+        The -o folder of a training run.
+    epoch : int, optional
+        As numbered in the file names; None or -1 for the latest.
+    output : Path, optional
+        Folder of results; by default analyze.EPOCH in the run folder.
+    force : bool
+        Replace the results of an analysis with other settings, and compute UMAP anew.
+
+    Raises
+    ------
+    InputError
+        For a run, an epoch or settings that cannot be used, or results that would be overwritten.
+    """
+    loaded = load_run(run, epoch, device)
+    number = "final" if loaded.epoch is None else str(loaded.epoch)
+    folder = output if output is not None else run / f"analyze.{number}"
+    return analyze_loaded(loaded, folder, options or AnalyzeOptions(), force=force)
+
+
+def analyze_loaded(
+    run: LoadedRun, folder: Path, options: AnalyzeOptions, *, force: bool = False
+) -> AnalyzeResult:
+    """Analyse a run that is already loaded; see `analyze`."""
+    started = time.perf_counter()
+    check_latents(run.z, str(run.folder.latents(run.epoch)))
+    if options.n_per_pc < 1 or options.pc < 0:
+        raise InputError(
+            f"--pc must be 0 or more and --n-per-pc 1 or more, found {options.pc} and {options.n_per_pc}."
+        )
+    native = _native_pixel_size(run, options)
+    if not options.skip_vol:
+        check_map_options(options.maps, run.source.box_size, native)
+    settings = _settings(run, options, native)
+    reuse_umap = _check_folder(folder, settings, force)
+    results = _compute(run, options, native)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_numbers(folder, results)
+    write_json(folder / SETTINGS_FILE, settings)
+
+    layout = _umap(folder, run.z, options, reuse_umap)
+    write_particles(folder, results, layout)
+    map_sets: tuple[MapSet, ...] = ()
+    if not options.skip_vol:
+        map_sets = write_map_sets(folder, run.source, results, options.maps, options.vol_start_index)
+
+    from cryoscape.workflows.analyze_report import write_pictures
+
+    report = write_pictures(folder, run, results, layout, map_sets)
+    logger.info("Analysis of %d particles in %s (%.0f s)", len(run.z), folder, time.perf_counter() - started)
+    return AnalyzeResult(
+        folder=folder,
+        n_particles=len(run.z),
+        clusters=results.clusters,
+        components=results.components,
+        umap=layout,
+        map_sets=map_sets,
+        report=report,
+    )
+
+
+def _compute(run: LoadedRun, options: AnalyzeOptions, native: float) -> Results:
+    components = principal_components(run.z)
+    clusters = cluster_kmeans(run.z, options.ksample, seed=options.seed)
+    if clusters.k < clusters.requested:
+        logger.warning(
+            "Only %d of %d clusters: there are no more distinct particles", clusters.k, clusters.requested
+        )
+    n_paths = min(options.pc, run.z.shape[1])
+    if n_paths < options.pc:
+        logger.warning("Only %d of %d components: the latent space has no more", n_paths, options.pc)
+    radius = typical_radius(run.z)
+    paths = []
+    for component in range(1, n_paths + 1):
+        z = pc_path(
+            components,
+            component,
+            n_points=options.n_per_pc,
+            limits_percentile=options.limits_percentile,
+            spacing=options.spacing,
+        )
+        near = support(run.z, z, radius)
+        if not near.all():
+            logger.warning(
+                "PC%d: %d of %d points of the path have no particle within %.3g: read their maps with care",
+                component,
+                int((near == 0).sum()),
+                len(near),
+                radius,
+            )
+        paths.append(Path1D(component, z, near))
+    return Results(
+        z=run.z,
+        logvar=run.logvar,
+        original_rows=run.original_rows,
+        components=components,
+        clusters=clusters,
+        paths=tuple(paths),
+        support_radius=radius,
+        native_pixel_size_angstrom=native,
+    )
+
+
+def _native_pixel_size(run: LoadedRun, options: AnalyzeOptions) -> float:
+    """Pixel size of the model's box: from the run, or from --Apix, which is that of the maps written."""
+    given = options.pixel_size_angstrom
+    if given is None:
+        if not run.pixel_size_known and not options.skip_vol:
+            logger.warning("The run does not know its pixel size: maps get 1 A; give --Apix")
+        return run.pixel_size_angstrom
+    if not given > 0:
+        raise InputError(f"--Apix: a pixel size must be above 0 A, found {given:g}.")
+    shrink = (options.maps.downsample or run.source.box_size) / run.source.box_size
+    native = given * shrink
+    known = run.pixel_size_angstrom
+    if run.pixel_size_known and abs(native - known) > 5e-4 * known:
+        logger.warning(
+            "--Apix %g overrides the run's own pixel size, which would give %g A for these maps",
+            given,
+            known / shrink,
+        )
+    return native
+
+
+def _settings(run: LoadedRun, options: AnalyzeOptions, native: float) -> dict[str, Any]:
+    return {
+        "cryoscape": __version__,
+        "run": run.folder.path.name,
+        "epoch": run.epoch,
+        "n_particles": len(run.z),
+        "latents_sha256": hashlib.sha256(np.ascontiguousarray(run.z).tobytes()).hexdigest(),
+        "native_pixel_size_angstrom": native,
+        "options": json.loads(json.dumps(asdict(options))),
+    }
+
+
+# settings that change files of the same name; others (more clusters, maps after --skip-vol) only add files
+_REPLACING = (
+    "maps",
+    "vol_start_index",
+    "seed",
+    "n_per_pc",
+    "limits_percentile",
+    "spacing",
+    "pixel_size_angstrom",
+)
+
+
+def _check_folder(folder: Path, settings: dict[str, Any], force: bool) -> bool:
+    """Refuse to overwrite other results; True where an earlier UMAP is of the same latents and seed."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give a folder with -o.")
+    if force or not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    path = folder / SETTINGS_FILE
+    way_out = "give another folder with -o, or --force to replace"
+    try:
+        earlier = json.loads(path.read_text())
+        before = earlier["options"]
+        same_latents = earlier["latents_sha256"] == settings["latents_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            f"{folder}: holds files that are not of this program's analysis; {way_out}."
+        ) from None
+    if not same_latents:
+        raise InputError(f"{folder}: holds the analysis of other latents; {way_out}.")
+    now = settings["options"]
+    differing = [name for name in _REPLACING if before.get(name) != now[name]]
+    if differing:
+        raise InputError(
+            f"{folder}: holds an analysis with other settings ({', '.join(differing)}); {way_out}."
+        )
+    return True
+
+
+def _umap(folder: Path, z: Latents, options: AnalyzeOptions, reuse: bool) -> np.ndarray | None:
+    """UMAP layout, kept from an earlier analysis where possible; None where there is none."""
+    if reuse:
+        layout = read_umap(folder, len(z))
+        if layout is not None:
+            return layout
+    if options.skip_umap:
+        return None
+    if z.shape[1] <= 2:
+        logger.info("No UMAP: a latent space of %d dimensions is shown as it is", z.shape[1])
+        return None
+    started = time.perf_counter()
+    try:
+        layout = umap_embedding(z, seed=options.seed)
+    except Exception as error:  # the rest of the analysis does not need it
+        logger.warning("No UMAP: %s", error)
+        return None
+    write_umap(folder, layout)
+    logger.info("UMAP of %d particles in %.0f s", len(z), time.perf_counter() - started)
+    return layout

@@ -1,0 +1,73 @@
+"""Maps of an analysis: at the centres of the clusters and along the principal components."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryoscape.analysis.maps import MapOptions, finish_map
+from cryoscape.engines.volume_source import VolumeSource
+from cryoscape.io.atomic import replace_when_done
+from cryoscape.io.chimerax import write_open_script
+from cryoscape.io.mrc import write_volume
+from cryoscape.plotting.surface import contour_level
+from cryoscape.typing import Latents
+from cryoscape.workflows.analyze_results import Results
+from cryoscape.workflows.progress import progress
+
+
+@dataclass(frozen=True)
+class MapSet:
+    """Maps of one folder, all to be looked at with one level.
+
+    Attributes
+    ----------
+    name : folder below the analysis, "kmeans20" or "pc1".
+    paths : map files, by number.
+    level : common contour level.
+    pixel_size_angstrom : of the maps as written.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    level: float
+    pixel_size_angstrom: float
+
+
+def write_map_sets(
+    folder: Path, source: VolumeSource, results: Results, options: MapOptions, first_number: int
+) -> tuple[MapSet, ...]:
+    """Make and write all maps, with one contour level for all of them and scripts that open them."""
+    wanted = [(results.cluster_folder, results.clusters.centers)]
+    wanted += [(f"pc{path.component}", path.z) for path in results.paths]
+    sets: list[tuple[str, tuple[Path, ...]]] = []
+    levels: list[float] = []
+    pixel_size = results.native_pixel_size_angstrom
+    with progress(sum(len(z) for _, z in wanted), "maps") as update:
+        for name, z in wanted:
+            paths = []
+            place = folder / name
+            place.mkdir(parents=True, exist_ok=True)
+            names = [f"vol_{first_number + i:03d}.mrc" for i in range(len(z))]
+            for i, row in enumerate(np.asarray(z, dtype=np.float32)):
+                finished = finish_map(_one(source, row[None]), results.native_pixel_size_angstrom, options)
+                pixel_size = finished.pixel_size_angstrom
+                with replace_when_done(place / names[i]) as temporary:
+                    write_volume(temporary, finished.volume, pixel_size, finished.origin_angstrom)
+                paths.append(place / names[i])
+                if name == results.cluster_folder:
+                    levels.append(contour_level([finished.volume]))
+                update(sum(len(p) for _, p in sets) + len(paths))
+            for stale in set(place.glob("vol_*.mrc")) - set(
+                paths
+            ):  # of a run with more maps or other numbers
+                stale.unlink()
+            sets.append((name, tuple(paths)))
+    level = float(np.median(levels))
+    for name, paths_of_set in sets:
+        write_open_script(folder / name / "open_maps.cxc", list(paths_of_set), level)
+    return tuple(MapSet(name, paths, level, pixel_size) for name, paths in sets)
+
+
+def _one(source: VolumeSource, z: Latents) -> np.ndarray:
+    return np.asarray(source.volumes(z)[0], dtype=np.float32)
