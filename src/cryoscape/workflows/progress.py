@@ -1,0 +1,67 @@
+"""Progress of a long step: a bar on a terminal, a line now and then in a log file."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+logger = logging.getLogger("cryoscape")
+
+SECONDS_BETWEEN_LINES = 30.0
+
+
+@contextmanager
+def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
+    """Show how far a step has come and the time left.
+
+    Yields ``update(done)``, to be called with the number of items done so far (not the increment). On a
+    terminal a bar is drawn on standard error; elsewhere a line is logged about every half minute.
+    """
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        start = time.monotonic()
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(label, total=total, rate="")
+
+            def draw(done: int) -> None:
+                seconds = time.monotonic() - start
+                rate = f"{done / seconds:.0f}/s" if seconds > 0 else ""
+                bar.update(task, completed=done, rate=rate)
+
+            yield draw
+    else:
+        yield _LineProgress(total, label)
+
+
+class _LineProgress:
+    """Logs ``label: done of total, rate, time left`` when enough time has passed since the last line."""
+
+    def __init__(self, total: int, label: str, interval: float = SECONDS_BETWEEN_LINES) -> None:
+        self._total, self._label, self._interval = total, label, interval
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._last < self._interval and not (done >= self._total and self._last > self._start):
+            return
+        self._last = now
+        seconds = now - self._start
+        rate = done / seconds if seconds > 0 else 0.0
+        left = format_seconds((self._total - done) / rate) if rate > 0 else "unknown"
+        logger.info("%s: %d of %d, %.0f a second, %s left", self._label, done, self._total, rate, left)
+
+
+def format_seconds(seconds: float) -> str:
+    """``H:MM:SS`` of a duration in seconds."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
