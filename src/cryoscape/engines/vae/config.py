@@ -22,7 +22,7 @@ _BETA_SCHEDULES: dict[str, tuple[float, float, float, float]] = {
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Architecture: residual MLP encoder of phase-flipped pixels, coordinate decoder; "256x3" is dim x layers.
+    """Architecture: residual MLP encoder of phase-flipped pixels, and coordinate decoder.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ PAPER = PresetValues(pe_type="geom_lowf", feat_sigma=0.5, batch_size=8, width=25
 
 
 def beta_at(beta: float | BetaSchedule | None, zdim: int, images_seen: float) -> float:
-    """Weight (or, with control, target) of the KL term after this many images; schedules are clipped ramps."""
+    """Weight (with control: target) of the KL term after this many images; schedules are clipped ramps."""
     if beta is None:
         return 1.0 / zdim
     if isinstance(beta, str):
@@ -114,7 +114,8 @@ def parse_beta(text: str | float | None, beta_control: float | None) -> float | 
     if text in _BETA_SCHEDULES:
         if beta_control is None:
             raise InputError(f"--beta {text}: schedules need --beta-control; give one or a number for --beta")
-        return text
+        schedule: BetaSchedule = text  # type: ignore[assignment]
+        return schedule
     try:
         return float(text)
     except ValueError:
@@ -183,5 +184,5 @@ def check_model_config(model: ModelConfig) -> None:
             raise InputError(f"--{name.replace('_', '-')}: expected at least 1, found {getattr(model, name)}")
     if not 1 <= model.encoder_radius <= model.box_size // 2:
         raise InputError(
-            f"--enc-mask {model.enc_mask}: expected a radius from 1 to {model.box_size // 2} px (half the box)"
+            f"--enc-mask {model.enc_mask}: expected a radius of 1 to {model.box_size // 2} px (half the box)"
         )

@@ -3,7 +3,6 @@
 import copy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from cryoscape.engines.vae.model import (
     kl_divergence,
     reconstruction_loss_plain,
 )
+from cryoscape.engines.vae.results import Encoded, EpochResult, Progress, machine_has_bfloat16
 from cryoscape.engines.vae.step import SliceBatch, has_fast_step, reconstruction_loss
 from cryoscape.errors import TrainingError
 from cryoscape.particles.fourier_store import FourierStore
@@ -26,82 +26,29 @@ BAD_STEPS_IN_A_ROW = 5
 _BATCHES_BETWEEN_CHECKS_ON_GPU = 32
 
 
-@dataclass(frozen=True)
-class EpochResult:
-    """Means over the images of one epoch.
-
-    Attributes
-    ----------
-    generative_loss : mean |dF|^2 a Fourier pixel in normalised units.
-    kl : KL divergence, nats an image.
-    total_loss : what was minimised.
-    images_per_second : of the training steps alone.
-    skipped_rows : positions of images in batches whose loss was not finite (not trained on).
-    finished : False where a stop was asked for before the last batch.
-    """
-
-    epoch: int
-    generative_loss: float
-    kl: float
-    total_loss: float
-    beta: float
-    images_per_second: float
-    seconds: float
-    skipped_rows: tuple[int, ...]
-    finished: bool
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Latents of all images and the losses that go with them."""
-
-    mean: np.ndarray
-    logvar: np.ndarray
-    generative_loss: np.ndarray | None = None
-    kl: np.ndarray | None = None
-
-
-def machine_has_bfloat16(device: torch.device) -> bool:
-    """Whether bf16 matrix products run in hardware, so that they are faster than float32."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= 8
-    if device.type == "cpu":
-        checks = (
-            getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        )
-        return any(bool(check()) for check in checks if check is not None)
-    return False
-
-
-@dataclass
-class _Progress:
-    """Where training stands; all that a resumed run needs beside weights and optimiser."""
-
-    epoch: int = 0
-    batch: int = 0
-    bad_in_a_row: int = 0
-    restored: bool = False
-    losses: list[float] = field(default_factory=list)
-    skipped: list[int] = field(default_factory=list)
-    seconds: float = 0.0
-
-
 class Trainer:
     """Model, optimiser and random state of one training run on one store of images.
 
     Parameters
     ----------
     store : images; moved to the device by the caller where they fit.
+    norm_std : what coefficients are to be divided by in all, where not the store's own scale.
     model, config : architecture and schedule.
     device : where to compute.
     """
 
     def __init__(
-        self, store: FourierStore, model: ModelConfig, config: TrainConfig, device: torch.device
+        self,
+        store: FourierStore,
+        model: ModelConfig,
+        config: TrainConfig,
+        device: torch.device,
+        norm_std: float | None = None,
     ) -> None:
         self.store, self.model_config, self.config, self.device = store, model, config, device
         amp = machine_has_bfloat16(device) if config.amp is None else config.amp
         self.compute_dtype = torch.bfloat16 if amp else torch.float32
+        self.norm_std = store.scale if norm_std is None else norm_std
         self.pixel_order = encoder_pixel_order(store.plane, model.encoder_radius).to(device)
         self.points = store.plane.k.to(device, torch.float32) / store.box_size
         with torch.random.fork_rng():
@@ -115,7 +62,8 @@ class Trainer:
             fused=device.type in ("cpu", "cuda"),
         )
         self.noise = torch.Generator().manual_seed(config.seed + 1)
-        self.progress = _Progress()
+        self.progress = Progress()
+        self._bad = torch.zeros((), dtype=torch.bool, device=device)
         self._good = self._snapshot()
 
     @property
@@ -154,9 +102,9 @@ class Trainer:
         )
         if exact:
             self.noise.set_state(content["random_state"].cpu())
-            self.progress = _Progress(**copy.deepcopy(content["progress"]))
+            self.progress = Progress(**copy.deepcopy(content["progress"]))
         else:
-            self.progress = _Progress(epoch=int(content["epoch"]) + 1)
+            self.progress = Progress(epoch=int(content["epoch"]) + 1)
         if not self.progress.restored:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -175,7 +123,7 @@ class Trainer:
 
         Raises
         ------
-        TrainingError : the loss stays non-finite although the last good weights were restored and the learning
+        TrainingError : the loss stays non-finite though the last good weights were restored and the learning
             rate halved.
         """
         state, batch_size = self.progress, self.config.batch_size
@@ -226,8 +174,11 @@ class Trainer:
 
     def _batch(self, rows: Tensor) -> SliceBatch:
         on_store = rows.to(self.store.device)
+        target = self.store.batch(on_store)
+        if self.norm_std != self.store.scale:
+            target = target * (self.store.scale / self.norm_std)
         return SliceBatch(
-            target=self.store.batch(on_store).to(self.device),
+            target=target.to(self.device),
             ctf=self.store.ctf(on_store).to(self.device),
             rotations=self.store.rotations[on_store].to(self.device),
             points=self.points,
@@ -242,7 +193,7 @@ class Trainer:
         return losses.mean(), losses.detach()
 
     def _step(self, rows: Tensor) -> Tensor:
-        """One optimiser step; returns (generative loss, KL, total, batch size, number in epoch) on the device."""
+        """One optimiser step; returns (generative loss, KL, total loss, whether skipped) on the device."""
         config, zdim = self.config, self.model_config.zdim
         batch = self._batch(rows)
         mean, logvar = self.network.infer(encoder_pixels(batch.target, batch.ctf, self.pixel_order))
@@ -257,7 +208,7 @@ class Trainer:
         else:
             total = generative + config.beta_control * (weight - kl).square() / n_pixels
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         self._apply(total)
         return torch.stack([t.detach().float() for t in (generative, kl, total)] + [self._bad.float()])
 
@@ -297,9 +248,9 @@ class Trainer:
         if state.restored:
             originals = self.store.particles.row[rows].tolist()
             raise TrainingError(
-                f"epoch {state.epoch}: the loss stayed non-finite for {state.bad_in_a_row} batches in a row, also "
-                f"from the last good weights at half the learning rate; particle rows in them: {originals[:40]}; "
-                "look at these images, or lower --lr or use --no-amp"
+                f"epoch {state.epoch}: the loss stayed non-finite for {state.bad_in_a_row} batches in a row, "
+                "also from the last good weights at half the learning rate; particle rows in them: "
+                f"{originals[:40]}; look at these images, or lower --lr or use --no-amp"
             )
         self.network.load_state_dict(self._good["network"])
         self.optimizer.load_state_dict(copy.deepcopy(self._good["optimizer"]))
@@ -330,7 +281,7 @@ class Trainer:
             finished=finished,
         )
         if finished:
-            self.progress = _Progress(
+            self.progress = Progress(
                 epoch=state.epoch + 1, bad_in_a_row=state.bad_in_a_row, restored=state.restored
             )
             self._good = self._snapshot()

@@ -64,7 +64,7 @@ def axis_frequencies(pe_type: PositionalEncoding, box_size: int, n: int) -> Floa
 
 
 class Decoder(nn.Module):
-    """Volume transform at points: sines and cosines of linear phases of (x, y, z), then z, into a residual MLP.
+    """Volume transform at points: sines and cosines of linear phases, then z, into a residual MLP.
 
     Points are frequencies over the box size, within [-0.5, 0.5]. Two outputs (Re, Im) in domain "fourier",
     where only points with third coordinate <= 0 are evaluated and the others follow by Hermitian symmetry;
@@ -152,11 +152,11 @@ class HetVae(nn.Module):
 def encoder_pixel_order(plane: HalfPlane, radius: int) -> Int[Tensor, " n"]:
     """Which Hartley pixel is the encoder's input 0, 1, ...
 
-    Inputs run row by row (y, then x) over the lattice points with 0 < |k| <= radius. Entry i < P is pixel i of
-    the half plane, entry P + i its mirror -k (the order of `hartley_from_half_plane`).
+    Inputs run row by row (y, then x) over the lattice points with 0 < |k| <= radius. Entry i < P is pixel i
+    of the half plane, entry P + i its mirror -k (the order of `hartley_from_half_plane`).
     """
     k = torch.cat([plane.k, -plane.k])
-    inside = torch.nonzero((k.square().sum(-1) <= radius * radius)).flatten()
+    inside = torch.nonzero(k.square().sum(-1) <= radius * radius).flatten()
     row_major = k[inside, 1] * (2 * plane.box_size) + k[inside, 0]
     return inside[torch.argsort(row_major)]
 
@@ -164,7 +164,7 @@ def encoder_pixel_order(plane: HalfPlane, radius: int) -> Int[Tensor, " n"]:
 def encoder_pixels(
     coefficients: Tensor, ctf: Float[Tensor, "b p"], order: Int[Tensor, " n"]
 ) -> Float[Tensor, "b n"]:
-    """Encoder input: Hartley transform of images (b, P complex) times the sign of their CTF, in the given order."""
+    """Encoder input: Hartley transform of images (b, P) times the sign of their CTF, in this order."""
     flip = ctf.sign()
     re, im = coefficients.real * flip, coefficients.imag * flip
     return torch.cat([re - im, re + im], dim=-1).index_select(-1, order)

@@ -1,9 +1,9 @@
 """Reconstruction loss and its gradients in one pass over cache-sized chunks.
 
 The loss is a sum over pixels, so forward and backward of a chunk need nothing of the others: activations of a
-chunk (a few images on a CPU, many on a GPU) are used while still in cache and never stored. The encoding is a
-matrix product without gradient, z enters as one vector per image, half precision copies of the weights are made
-once per call, and identity skips are folded into them. Gradients equal those of ordinary autograd (tests).
+chunk (a few images on a CPU, many on a GPU) are used while still in cache and never stored. The encoding has
+no gradient, z enters as one vector per image, half precision copies of the weights are made once per call,
+and identity skips are folded into them. Gradients equal those of ordinary autograd.
 """
 
 from collections.abc import Iterator
@@ -108,12 +108,12 @@ class _Network:
         self.slope = next(
             (a.negative_slope for a in decoder.decoder.main if isinstance(a, nn.LeakyReLU)), 0.0
         )
-        weight = first.weight.detach()
+        weight, first_bias = _weight_and_bias(first)
         self.encoding_weight = weight[:, self.order].to(dtype)  # (h, 6F)
         self.z_weight = weight[:, self.n_features :]  # (h, zdim)
-        self.image_bias = (z.detach() @ self.z_weight.T + first.bias.detach()).to(dtype)  # (b, h)
+        self.image_bias = (z.detach() @ self.z_weight.T + first_bias).to(dtype)  # (b, h)
         self.hidden = [_folded(layer, dtype) for layer in hidden]
-        self.last_weight, self.last_bias = last.weight.detach().to(dtype), last.bias.detach().to(dtype)
+        self.last_weight, self.last_bias = (part.to(dtype) for part in _weight_and_bias(last))
         # Row-major "in x out" copies: the CPU kernels are quicker on them than on transposed views.
         self.encoding_weight_t = self.encoding_weight.T.contiguous()
         self.hidden_t = [weight.T.contiguous() for weight, _ in self.hidden]
@@ -124,12 +124,15 @@ class _Network:
 
 
 def _folded(layer: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    linear = layer.linear if isinstance(layer, ResidualLinear) else layer
-    assert isinstance(linear, nn.Linear)
-    weight = linear.weight.detach()
+    weight, bias = _weight_and_bias(layer)
     if isinstance(layer, ResidualLinear):
         weight = weight + torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
-    return weight.to(dtype), linear.bias.detach().to(dtype)
+    return weight.to(dtype), bias.to(dtype)
+
+
+def _weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    weight, bias = layer.parameters()
+    return weight.detach(), bias.detach()
 
 
 class _Workspace:

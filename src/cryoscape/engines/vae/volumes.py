@@ -133,4 +133,5 @@ def _evaluate(
 def _inverse_hartley(cube: Float[Tensor, "D D D"]) -> Float[Tensor, "D D D"]:
     """Real-space map of a centred Hartley transform; the Hartley transform is its own inverse up to 1/D^3."""
     transform = torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(cube)))
-    return (transform.real - transform.imag) / cube.numel()
+    real: Tensor = (transform.real - transform.imag) / cube.numel()
+    return real

@@ -1,0 +1,100 @@
+"""`cryoscape eval_vol`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+_Values = Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, allow_leading_hyphen=True)]
+
+
+def eval_vol(
+    weights: Path,
+    *,
+    output: Annotated[Path, Parameter(name=["-o", "--output"])],
+    config: Annotated[Path | None, Parameter(name=["-c", "--config"])] = None,
+    z: Annotated[
+        tuple[float, ...] | None, Parameter(name="-z", consume_multiple=True, allow_leading_hyphen=True)
+    ] = None,
+    z_start: _Values = None,
+    z_end: _Values = None,
+    n: Annotated[int, Parameter(name="-n")] = 10,
+    zfile: Path | None = None,
+    apix: Annotated[float | None, Parameter(name=["--Apix", "--apix"])] = None,
+    flip: Annotated[bool, Parameter(negative=())] = False,
+    flip_legacy: Annotated[bool, Parameter(negative=())] = False,
+    invert: Annotated[bool, Parameter(negative=())] = False,
+    downsample: Annotated[int | None, Parameter(name=["-d", "--downsample"])] = None,
+    low_pass: float | None = None,
+    crop: int | None = None,
+    prefix: str = "vol_",
+    vol_start_index: int = 0,
+    device: str = "auto",
+    verbose: Annotated[bool, Parameter(name=["-v", "--verbose"], negative=())] = False,
+) -> None:
+    """Make density maps at points of the latent space of a trained model.
+
+    Parameters
+    ----------
+    weights
+        weights.E.pkl, or a run folder for its latest epoch.
+    output
+        Folder for vol_000.mrc, vol_001.mrc..., or the .mrc file of one map.
+    config
+        config.yaml or config.pkl of the run [beside the weights].
+    z
+        One latent: zdim numbers.
+    z_start, z_end
+        Ends of a straight path in latent space.
+    n
+        Points on the path, ends included.
+    zfile
+        Text file, one latent a line.
+    apix
+        Pixel size of the training images in angstrom [known from the run].
+    flip
+        Mirror the maps (other hand) about the central voxel.
+    flip_legacy
+        Mirror as upstream does, which moves the centre by a voxel.
+    invert
+        Multiply by -1.
+    downsample
+        Smaller even box, same extent; the pixel size grows.
+    low_pass
+        Resolution in angstrom to cut at.
+    crop
+        Cut out the central box of this many voxels; the origin in the header keeps the place.
+    prefix
+        Of file names.
+    vol_start_index
+        Number of the first map.
+    device
+        auto, cpu, cuda or mps.
+    verbose
+        Say more.
+    """
+    from cryoscape.workflows.eval_vol import EvalVolRequest
+    from cryoscape.workflows.eval_vol import eval_vol as run
+
+    run(
+        EvalVolRequest(
+            weights=weights,
+            output=output,
+            config=config,
+            z=z,
+            z_start=z_start,
+            z_end=z_end,
+            n_between=n,
+            zfile=zfile,
+            pixel_size_angstrom=apix,
+            flip=flip,
+            flip_legacy=flip_legacy,
+            invert=invert,
+            downsample=downsample,
+            low_pass_angstrom=low_pass,
+            crop=crop,
+            prefix=prefix,
+            start_index=vol_start_index,
+            device=device,
+        )
+    )

@@ -1,0 +1,179 @@
+"""`cryoscape train_vae`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from cryoscape.engines.vae.config import Activation, Domain, PositionalEncoding
+
+
+def train_vae(
+    particles: Path,
+    *,
+    outdir: Annotated[Path, Parameter(name=["-o", "--outdir"])],
+    zdim: int,
+    poses: Path | None = None,
+    ctf: Path | None = None,
+    ind: Annotated[Path | None, Parameter(name=["--ind", "-ind"])] = None,
+    datadir: Path | None = None,
+    num_epochs: Annotated[int, Parameter(name=["-n", "--num-epochs"])] = 20,
+    batch_size: Annotated[int | None, Parameter(name=["-b", "--batch-size"])] = None,
+    amp: Annotated[bool | None, Parameter(negative="--no-amp")] = None,
+    uninvert_data: Annotated[bool, Parameter(negative=())] = False,
+    no_window: Annotated[bool, Parameter(negative=())] = False,
+    window_r: float = 0.85,
+    enc_dim: Annotated[int | None, Parameter(name=["--enc-dim", "--qdim"])] = None,
+    enc_layers: Annotated[int | None, Parameter(name=["--enc-layers", "--qlayers"])] = None,
+    dec_dim: Annotated[int | None, Parameter(name=["--dec-dim", "--pdim"])] = None,
+    dec_layers: Annotated[int | None, Parameter(name=["--dec-layers", "--players"])] = None,
+    enc_mask: int | None = None,
+    pe_type: PositionalEncoding | None = None,
+    pe_dim: int | None = None,
+    feat_sigma: float | None = None,
+    domain: Domain = "fourier",
+    activation: Activation = "relu",
+    beta: str | None = None,
+    beta_control: float | None = None,
+    lr: float = 1e-4,
+    wd: float = 0.0,
+    norm: tuple[float, float] | None = None,
+    lazy: Annotated[bool, Parameter(negative=())] = False,
+    load: str | None = None,
+    load_latest: Annotated[bool, Parameter(name=["--load-latest", "--load_latest"], negative=())] = False,
+    preset: Literal["paper"] | None = None,
+    seed: int | None = None,
+    checkpoint: int = 1,
+    log_interval: int = 1000,
+    max_threads: int | None = None,
+    num_workers: int | None = None,
+    no_analysis: Annotated[bool, Parameter(negative=())] = False,
+    multigpu: Annotated[bool, Parameter(negative=())] = False,
+    device: str = "auto",
+    force: Annotated[bool, Parameter(negative=())] = False,
+    verbose: Annotated[bool, Parameter(name=["-v", "--verbose"], negative=())] = False,
+) -> None:
+    """Learn a latent space of structures from particle images with known poses (variational autoencoder).
+
+    Parameters
+    ----------
+    particles
+        Images: .mrcs, .mrc, .txt list, .star or .cs.
+    outdir
+        Folder for weights.E.pkl, z.E.pkl, config.yaml, run.log and metrics.jsonl.
+    zdim
+        Dimension of the latent space.
+    poses
+        poses.pkl; needed unless the particles file holds poses.
+    ctf
+        ctf.pkl; needed unless the particles file holds the CTF.
+    ind
+        Selection: .pkl of row numbers of the particles file.
+    datadir
+        Folder that image paths of a .star or .cs file are relative to.
+    num_epochs
+        Passes over the images; epochs are numbered from 0, so 50 end with weights.49.pkl.
+    batch_size
+        Images a step [16; 8 with --preset paper].
+    amp
+        bf16 matrix products [where the machine has them in hardware].
+    uninvert_data
+        Do not multiply the images by -1: for dark particles on light ground.
+    no_window
+        Do not multiply the images by a soft round window.
+    window_r
+        Where the window starts to fall, as a fraction of half the box.
+    enc_dim, enc_layers, dec_dim, dec_layers
+        Width and hidden layers of encoder and decoder [256 x 3].
+    enc_mask
+        Radius in Fourier pixels of the circle the encoder sees [half the box].
+    pe_type
+        Positional encoding of the decoder [gaussian; geom_lowf with --preset paper].
+    pe_dim
+        Frequencies an axis in the positional encoding [half the box].
+    feat_sigma
+        Spread of the gaussian encoding's frequencies.
+    domain
+        What the decoder predicts: Fourier coefficients, half of space by symmetry, or the Hartley transform.
+    activation
+        Of hidden layers.
+    beta
+        Weight of the KL term: a number, or with --beta-control a schedule a, b, c or d [1/zdim].
+    beta_control
+        Strength of the controlled KL term.
+    lr, wd
+        Learning rate and weight decay of Adam.
+    norm
+        Mean (0) and standard deviation to normalise by [from the images].
+    lazy
+        Keep preprocessed images on disk beside the run instead of in memory.
+    load
+        Continue from a weights.E.pkl, or from the `latest` state in the folder, exactly where it stopped.
+    load_latest
+        Same as --load latest.
+    preset
+        `paper`: the protocol's first training (256x3, batches of 8, geometric encoding).
+    seed
+        Of weights, order and noise; drawn and recorded if not given.
+    checkpoint
+        Save every so many epochs; the last is always saved.
+    max_threads
+        CPU threads.
+    device
+        auto, cpu, cuda, cuda:1 or mps.
+    force
+        Replace a run that is in the folder already.
+    log_interval, num_workers, no_analysis, multigpu, verbose
+        Accepted for old command lines; progress is shown continually, analysis is a command of its own, and
+        one GPU is used.
+    """
+    from cryoscape.workflows.train_vae import StoppedBySignal, TrainVaeRequest, logger
+    from cryoscape.workflows.train_vae import train_vae as run
+
+    if multigpu:
+        logger.warning("--multigpu: training uses one GPU; the flag has no effect")
+    request = TrainVaeRequest(
+        particles=particles,
+        outdir=outdir,
+        zdim=zdim,
+        poses=poses,
+        ctf=ctf,
+        ind=ind,
+        datadir=datadir,
+        num_epochs=num_epochs,
+        batch_size=batch_size,
+        amp=amp,
+        invert_data=not uninvert_data,
+        window=not no_window,
+        window_radius=window_r,
+        enc_dim=enc_dim,
+        enc_layers=enc_layers,
+        dec_dim=dec_dim,
+        dec_layers=dec_layers,
+        enc_mask=enc_mask,
+        pe_type=pe_type,
+        pe_dim=pe_dim,
+        feat_sigma=feat_sigma,
+        domain=domain,
+        activation=activation,
+        beta=beta,
+        beta_control=beta_control,
+        learning_rate=lr,
+        weight_decay=wd,
+        norm=norm,
+        lazy=lazy,
+        load="latest" if load_latest else load,
+        preset=preset,
+        seed=seed,
+        checkpoint=checkpoint,
+        max_threads=max_threads,
+        device=device,
+        force=force,
+        command=tuple(sys.argv),
+    )
+    try:
+        run(request)
+    except StoppedBySignal as stop:
+        logger.warning("%s; continue with --load latest", stop)
+        raise SystemExit(stop.exit_code) from None
