@@ -38,7 +38,7 @@ def plot_learning_curve(
     main.plot(epoch, total, color=ACCENT, marker=marker, markersize=3.2, label="total")
     if reconstruction is not None and np.isfinite(reconstruction).any():
         main.plot(epoch, reconstruction, color=OKABE_ITO[1], linewidth=1.3, label="reconstruction")
-        main.legend(loc="upper right")
+        main.legend(loc="best")
     marked = "" if analysed is None else f" (dashed: epoch {analysed})"
     main.set(ylabel="Loss per image", title=f"Learning curve{marked}")
     if kl is not None and has_kl:

@@ -73,7 +73,7 @@ def plot_points(plane: Plane, title: str = "") -> Figure:
 @styled
 def plot_hexbin(plane: Plane, title: str = "") -> Figure:
     """Particles per hexagon on a logarithmic colour scale."""
-    figure = new_figure(5.2, 4.2)
+    figure = new_figure(5.7, 4.2)
     ax = _axes(figure, plane, title or f"{len(plane):,} particles")
     _hexagons(figure, ax, plane)
     return figure
@@ -117,7 +117,7 @@ def plot_clusters(
 def plot_cluster_hexbin(plane: Plane, center_rows: Int[np.ndarray, " k"], title: str = "") -> Figure:
     """Particle density with the numbered on-data centres of the clusters."""
     k = len(center_rows)
-    figure = new_figure(5.2, 4.2)
+    figure = new_figure(5.7, 4.2)
     ax = _axes(figure, plane, title or f"k-means, {k} clusters")
     _hexagons(figure, ax, plane)
     number_labels(ax, plane.points[center_rows], [str(i) for i in range(k)])
@@ -135,7 +135,7 @@ def plot_path(
     first_number: int = 0,
 ) -> Figure:
     """A path through the particles, its points numbered as the map files are."""
-    figure = new_figure(5.2, 4.2) if density else new_figure()
+    figure = new_figure(5.7, 4.2) if density else new_figure()
     ax = _axes(figure, plane, title)
     if density:
         _hexagons(figure, ax, plane)
@@ -153,7 +153,7 @@ def plot_path(
 @styled
 def plot_colored(plane: Plane, values: Float[np.ndarray, " n"], value_label: str, title: str = "") -> Figure:
     """Particles coloured by a number, limits at its 1st and 99th percentile."""
-    figure = new_figure(5.2, 4.2)
+    figure = new_figure(5.7, 4.2)
     ax = _axes(figure, plane, title)
     order = np.argsort(values, kind="stable")
     low, high = np.percentile(values, [1, 99])

@@ -36,7 +36,7 @@ def number_labels(
     box = ax.get_window_extent()
     low = np.array([box.x0, box.y0]) / per_point + font
     high = np.array([box.x1, box.y1]) / per_point - font
-    start = targets + (np.array([0.0, 10.0]) if always_beside else 0.0)
+    start = targets + _beside(targets) if always_beside else targets
     extent = np.array([[0.66 * font * max(len(t), 1) + 3.0, 1.25 * font] for t in texts])
     obstacles = targets if always_beside else np.empty((0, 2))
     places = spread_apart(start, extent, low, high, obstacles)
@@ -63,6 +63,12 @@ def number_labels(
         )
         if far and not always_beside:
             ax.scatter(xy[0], xy[1], s=8, c=INK, edgecolors="white", linewidths=0.5, zorder=6)
+
+
+def _beside(targets: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, " 2"]:
+    """Where numbers of a path go: above a path across the page, to the right of one that runs up."""
+    width, height = np.ptp(targets, axis=0)
+    return np.array([0.0, 10.0]) if width >= height else np.array([11.0, 0.0])
 
 
 def spread_apart(

@@ -136,7 +136,9 @@ def march(
     )
     size = max(volume.shape)
     distances = size * np.array([0.006, 0.014, 0.026, 0.042, 0.064, 0.095, 0.14])
-    reach = 0.5 * np.sqrt(3.0) * size + float(np.linalg.norm(center - (np.array(volume.shape[::-1]) - 1) / 2))
+    above = np.argwhere(volume > level)[:, ::-1]
+    # rays start and end just outside the density
+    reach = 2.0 + float(np.linalg.norm(above - center, axis=1).max()) if len(above) else 2.0
     result = _march(
         volume, level, axes, center, float(half_width), n, float(reach), 0.6, directions, distances
     )

@@ -60,26 +60,36 @@ def contour_level(maps: Sequence[Volume]) -> float:
     return float(np.median(levels))
 
 
-def principal_camera(volume: Volume, level: float, margin: float = 1.08) -> Camera:
+def principal_camera(
+    volume: Volume, level: float, *, envelope: Volume | None = None, margin: float = 1.08
+) -> Camera:
     """The view on the broad side of a map: longest axis horizontal, shortest towards the viewer.
 
-    Falls back to the view along z where nothing lies above the level.
+    The picture is centred on, and holds, all density above the level in `envelope` (by default the map
+    itself; for a series its maximum), also after turning about the vertical axis. Falls back to the view
+    along z where nothing lies above the level.
     """
     box = np.array(volume.shape[::-1], dtype=np.float64)
-    z, y, x = np.nonzero(volume > level)
-    if len(x) < 10:
+    points = _points_above(volume, level)
+    if len(points) < 10:
         return Camera(np.eye(3), (box - 1) / 2, float(box.max()) / 2)
-    points = np.stack([x, y, z], axis=1).astype(np.float64)
-    center = points.mean(axis=0)
-    _, vectors = np.linalg.eigh(np.cov((points - center).T))
+    _, vectors = np.linalg.eigh(np.cov(points.T))
     right, up = vectors[:, 2], vectors[:, 1]
     right = right * (1.0 if right[np.abs(right).argmax()] > 0 else -1.0)
     up = up * (1.0 if up[np.abs(up).argmax()] > 0 else -1.0)
     axes = np.stack([right, up, np.cross(right, up)])
-    across = np.abs((points - center) @ axes[:2].T)
-    # the same frame shows each of the maps, also a turned or a grown one
-    reach = max(float(np.percentile(np.linalg.norm(points - center, axis=1), 99.5)), float(across.max()))
-    return Camera(axes, center, min(margin * reach, float(box.max()) * 0.6))
+    shown = points if envelope is None else _points_above(without_dust(envelope, level), level)
+    in_view = shown @ axes.T
+    low, high = in_view.min(axis=0), in_view.max(axis=0)
+    center = (low + high) / 2
+    across = np.hypot(in_view[:, 0] - center[0], in_view[:, 2] - center[2]).max()
+    half_width = margin * max(float(across), float(high[1] - center[1])) + 1.0
+    return Camera(axes, center @ axes, min(half_width, 0.75 * float(box.max())))
+
+
+def _points_above(volume: Volume, level: float) -> Float[np.ndarray, "n 3"]:
+    """Coordinates (x, y, z) in voxels of the density above the level."""
+    return np.argwhere(volume > level)[:, ::-1].astype(np.float64)
 
 
 def without_dust(volume: Volume, level: float, min_share: float = 0.01) -> Volume:

@@ -62,7 +62,7 @@ class AnalyzeOptions:
     skip_umap: bool = False
     """Do not compute UMAP."""
     pixel_size_angstrom: float | None = None
-    """Pixel size of the maps as written; None: from the run."""
+    """Pixel size of the training images; None: from the run."""
     maps: MapOptions = field(default_factory=MapOptions)
     """Hand, sign, resolution and box of the maps."""
     vol_start_index: int = 0
@@ -201,24 +201,17 @@ def _compute(run: LoadedRun, options: AnalyzeOptions, native: float) -> Results:
 
 
 def _native_pixel_size(run: LoadedRun, options: AnalyzeOptions) -> float:
-    """Pixel size of the model's box: from the run, or from --Apix, which is that of the maps written."""
-    given = options.pixel_size_angstrom
+    """Pixel size of the training images: from the run, or as given (with a warning where they disagree)."""
+    given, known = options.pixel_size_angstrom, run.pixel_size_angstrom
     if given is None:
         if not run.pixel_size_known and not options.skip_vol:
             logger.warning("The run does not know its pixel size: maps get 1 A; give --Apix")
-        return run.pixel_size_angstrom
+        return known
     if not given > 0:
         raise InputError(f"--Apix: a pixel size must be above 0 A, found {given:g}.")
-    shrink = (options.maps.downsample or run.source.box_size) / run.source.box_size
-    native = given * shrink
-    known = run.pixel_size_angstrom
-    if run.pixel_size_known and abs(native - known) > 5e-4 * known:
-        logger.warning(
-            "--Apix %g overrides the run's own pixel size, which would give %g A for these maps",
-            given,
-            known / shrink,
-        )
-    return native
+    if run.pixel_size_known and abs(given - known) > 1e-3 * known:
+        logger.warning("--Apix %g is used, but the run's images have %g A a pixel", given, known)
+    return given
 
 
 def _settings(run: LoadedRun, options: AnalyzeOptions, native: float) -> dict[str, Any]:

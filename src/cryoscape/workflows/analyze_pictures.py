@@ -155,10 +155,14 @@ def render_sets(
 
 
 def _common_camera(map_set: MapSet) -> Camera:
+    """A view on the mean of the maps, wide enough for each of them."""
     mean = np.zeros(read_volume(map_set.paths[0]).data.shape, dtype=np.float32)
+    envelope = np.full(mean.shape, -np.inf, dtype=np.float32)
     for path in map_set.paths:
-        mean += read_volume(path).data / np.float32(len(map_set.paths))
-    return principal_camera(mean, map_set.level)
+        volume = read_volume(path).data
+        mean += volume / np.float32(len(map_set.paths))
+        np.maximum(envelope, volume, out=envelope)
+    return principal_camera(mean, map_set.level, envelope=envelope)
 
 
 def _map_colors(map_set: MapSet, results: Results) -> list[tuple[float, float, float]]:
@@ -166,7 +170,7 @@ def _map_colors(map_set: MapSet, results: Results) -> list[tuple[float, float, f
     if map_set.name != results.cluster_folder:
         return [DEFAULT_COLOR] * len(map_set.paths)
     # a little lighter than on the plots, where small points need more contrast
-    mixed = 0.78 * cluster_colors(results.clusters.k) + 0.22
+    mixed = 0.68 * cluster_colors(results.clusters.k) + 0.24
     return [(float(r), float(g), float(b)) for r, g, b in mixed]
 
 

@@ -171,13 +171,13 @@ def _cluster_blocks(album: Album, results: Results) -> list[Block]:
         (
             int(r.cluster),
             int(r.particles),
-            f"{100 * r.share:.1f} %",
+            round(100 * float(r.share), 1),
             int(r.center_row),
             int(r.center_original_row),
         )
         for r in table.itertuples()
     ]
-    columns = ("Cluster", "Particles", "Share", "Row of centre", "Row in original input")
+    columns = ("Cluster", "Particles", "Share (%)", "Row of centre", "Row in original input")
     css = [to_hex(tuple(c)) for c in cluster_colors(results.clusters.k)]
     sizes = album.figure(f"{results.cluster_folder}/cluster_sizes.png", "Particles in each cluster.")
     return [*sizes, ReportTable(columns, rows, swatches=css)]

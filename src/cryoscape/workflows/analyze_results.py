@@ -91,8 +91,7 @@ def write_numbers(folder: Path, results: Results) -> None:
     clusters = results.clusters
     place = folder / results.cluster_folder
     place.mkdir(exist_ok=True)
-    with replace_when_done(place / "labels.pkl") as path:
-        write_array_pickle(path, clusters.labels)
+    write_array_pickle(place / "labels.pkl", clusters.labels)
     write_rows(place / "centers.txt", clusters.centers)
     write_rows(place / "z_values.txt", clusters.centers)
     write_rows(place / "centers_ind.txt", clusters.center_rows)
@@ -124,8 +123,7 @@ def write_particles(folder: Path, results: Results, layout: np.ndarray | None) -
 
 def write_umap(folder: Path, layout: np.ndarray) -> None:
     """UMAP coordinates (n, 2) float32 in umap.pkl."""
-    with replace_when_done(folder / "umap.pkl") as path:
-        write_array_pickle(path, layout)
+    write_array_pickle(folder / "umap.pkl", layout)
 
 
 def read_umap(folder: Path, n: int) -> np.ndarray | None:

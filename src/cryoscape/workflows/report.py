@@ -182,13 +182,15 @@ def _movie(block: ReportMovie) -> str:
 
 
 def _table(block: ReportTable) -> str:
-    head = "".join(f"<th>{_text(c)}</th>" for c in block.columns)
+    first = block.rows[0] if block.rows else [""] * len(block.columns)
+    head = "".join(
+        f'<th class="{_cell_class(v)}">{_text(c)}</th>' for c, v in zip(block.columns, first, strict=True)
+    )
     rows = []
     for i, row in enumerate(block.rows):
         swatch = f'<i style="background:{_text(block.swatches[i])}"></i>' if block.swatches else ""
         cells = "".join(
-            f'<td class="{"text" if isinstance(v, str) else "number"}">{swatch if j == 0 else ""}'
-            f"{_text(_number(v))}</td>"
+            f'<td class="{_cell_class(v)}">{swatch if j == 0 else ""}{_text(_number(v))}</td>'
             for j, v in enumerate(row)
         )
         rows.append(f"<tr>{cells}</tr>")
@@ -197,6 +199,10 @@ def _table(block: ReportTable) -> str:
         f'<div class="table"><table>{caption}<thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _cell_class(value: str | int | float) -> str:
+    return "text" if isinstance(value, str) else "number"
 
 
 def _number(value: str | int | float) -> str:
