@@ -128,8 +128,9 @@ def train_vae(
         Accepted for old command lines; progress is shown continually, analysis is a command of its own, and
         one GPU is used.
     """
-    from cryoscape.workflows.train_vae import StoppedBySignal, TrainVaeRequest, logger
+    from cryoscape.workflows.train_vae import TrainVaeRequest
     from cryoscape.workflows.train_vae import train_vae as run
+    from cryoscape.workflows.training_session import StoppedBySignal, logger
 
     if multigpu:
         logger.warning("--multigpu: training uses one GPU; the flag has no effect")

@@ -13,10 +13,8 @@ from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import write_array_pickle
 from cryoscape.particles.fourier_store import PreprocessConfig
-from cryoscape.particles.readers import load_particles
-from cryoscape.particles.stack import ImageStack
-from cryoscape.particles.store import build_store
 from cryoscape.workflows.progress import progress
+from cryoscape.workflows.training_images import ImageSource, load_images
 
 logger = logging.getLogger("cryoscape")
 
@@ -69,23 +67,20 @@ def eval_images(request: EvalImagesRequest) -> EvalImagesResult:
     model = model_config_from_upstream(config)
     dataset = config.get("dataset_args", {})
     content = read_checkpoint(weights)
-    particles = load_particles(
-        request.particles, poses=request.poses, ctf=request.ctf, ind=request.ind, datadir=request.datadir
-    )
-    stack = ImageStack.from_particles(particles)
-    if stack.box_size != model.box_size:
-        raise InputError(
-            f"{request.particles}: images of {stack.box_size} px, the model was trained on {model.box_size} px; "
-            "use the stack it was trained on, or downsample to that box"
-        )
     invert = dataset.get("invert_data", True) if request.invert_data is None else request.invert_data
     preprocess = PreprocessConfig(
         invert=bool(invert),
         window=bool(dataset.get("window", True)),
         window_radius=float(dataset.get("window_r", 0.85)),
+        background=dataset.get("background", "keep"),
     )
-    with progress(len(particles), "reading images") as update:
-        store = build_store(particles, stack, preprocess, None, lambda done, _: update(done))
+    source = ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
+    store = load_images(source, preprocess, request.out_z.parent, on_disk=False)
+    if store.box_size != model.box_size:
+        raise InputError(
+            f"{request.particles}: images of {store.box_size} px, the model was trained on {model.box_size} px; "
+            "use the stack it was trained on, or downsample to that box"
+        )
     norm = dataset.get("norm") or (0.0, store.scale)
     trainer = Trainer(store, model, TrainConfig(amp=False), pick_device(request.device), float(norm[1]))
     check_fits(weights, content["model_state_dict"], trainer.network.state_dict(), model)

@@ -1,6 +1,5 @@
 """Train the variational autoencoder on particle images and leave a run folder."""
 
-import hashlib
 import logging
 import sys
 import time
@@ -38,17 +37,11 @@ from cryoscape.engines.vae.run_store import (
 )
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
-from cryoscape.particles.memory import plan_store
-from cryoscape.particles.readers import load_particles
-from cryoscape.particles.stack import ImageStack
-from cryoscape.particles.store import build_store
-from cryoscape.physics.grids import half_plane
 from cryoscape.workflows.progress import format_seconds, progress
+from cryoscape.workflows.training_images import ImageSource, fingerprint, load_images, to_device
 from cryoscape.workflows.training_session import LatentShifts, StoppedBySignal, catch_signals, log_to
 
 logger = logging.getLogger("cryoscape")
-
-_GPU_SHARE_FOR_IMAGES = 0.6
 
 
 @dataclass(frozen=True)
@@ -122,7 +115,7 @@ def train_vae(request: TrainVaeRequest) -> TrainVaeResult:
         if request.max_threads:
             torch.set_num_threads(request.max_threads)
         logger.info("%s", " ".join(request.command) or "train_vae")
-        store = _load_images(request)
+        store = load_images(_source(request), _preprocess(request), request.outdir, request.lazy)
         trainer = _prepare(request, store)
         return _train(request, trainer, caught)
 
@@ -148,46 +141,18 @@ def _check_request(request: TrainVaeRequest) -> None:
             raise InputError(f"{flag} {value}: expected at least 1")
 
 
-def _load_images(request: TrainVaeRequest) -> FourierStore:
-    particles = load_particles(
-        request.particles, poses=request.poses, ctf=request.ctf, ind=request.ind, datadir=request.datadir
-    )
-    for notice in particles.notices:
-        logger.warning("%s", notice)
-    if particles.ctf is None:
-        logger.warning("no CTF given: images are taken as not modulated; give --ctf where they are")
-    stack = ImageStack.from_particles(particles)
-    plan = plan_store(len(particles), stack.box_size, half_plane(stack.box_size).n_pixels)
-    logger.info("%s", plan.describe())
-    on_disk = request.lazy or not plan.in_memory
-    config = PreprocessConfig(
+def _source(request: TrainVaeRequest) -> ImageSource:
+    return ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
+
+
+def _preprocess(request: TrainVaeRequest) -> PreprocessConfig:
+    return PreprocessConfig(
         invert=request.invert_data,
         window=request.window,
         window_radius=request.window_radius,
         # The published system never subtracts a background.
         background="keep" if request.preset == "paper" else "auto",
-        dtype="float16" if on_disk else "float32",
     )
-    cache = request.outdir / "image_store" if on_disk else None
-    with progress(len(particles), "reading images") as update:
-        store = build_store(particles, stack, config, cache, lambda done, _: update(done))
-    if len(store.excluded_rows):
-        logger.warning("left out, constant or not finite: rows %s", store.excluded_rows[:40].tolist())
-    return store
-
-
-def _to_device(store: FourierStore, device: torch.device) -> FourierStore:
-    """The store on the GPU where it fits beside the network, else where it is."""
-    if device.type != "cuda":
-        return store
-    free, _ = torch.cuda.mem_get_info(device)
-    needed = store.coefficients.nbytes
-    if needed > _GPU_SHARE_FOR_IMAGES * free:
-        logger.info(
-            "images (%.1f GiB) stay in host memory: the GPU has %.1f GiB free", needed / 2**30, free / 2**30
-        )
-        return store
-    return store.to(device)
 
 
 def _prepare(request: TrainVaeRequest, store: FourierStore) -> Trainer:
@@ -227,7 +192,7 @@ def _prepare(request: TrainVaeRequest, store: FourierStore) -> Trainer:
     )
     device = pick_device(request.device)
     norm = None if request.norm is None else request.norm[1]
-    trainer = Trainer(_to_device(store, device), model, config, device, norm)
+    trainer = Trainer(to_device(store, device), model, config, device, norm)
     if content:
         _restore(trainer, content, path)
         drop_metrics_from(request.outdir, trainer.epoch)
@@ -288,6 +253,7 @@ def _write_files(request: TrainVaeRequest, trainer: Trainer, model: ModelConfig,
             "ctf": absolute(request.ctf),
             "poses": absolute(request.poses),
             "do_pose_sgd": False,
+            "background": store.config.background,
         },
         training={**asdict(config), "preset": request.preset},
         record={
@@ -296,21 +262,10 @@ def _write_files(request: TrainVaeRequest, trainer: Trainer, model: ModelConfig,
             "pixel_size_angstrom": store.pixel_size_angstrom or None,
             "n_images": store.n,
             "excluded_rows": store.excluded_rows.tolist(),
-            "inputs": [_fingerprint(path) for path in inputs],
+            "inputs": [fingerprint(path) for path in inputs],
         },
         rows=store.particles.row,
     )
-
-
-def _fingerprint(path: Path) -> dict[str, Any]:
-    """Path, size and a hash of the first and last MiB: enough to see that a file was replaced."""
-    size = path.stat().st_size
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        digest.update(stream.read(1 << 20))
-        stream.seek(max(size - (1 << 20), 0))
-        digest.update(stream.read())
-    return {"path": str(path.resolve()), "bytes": size, "sha256_ends": digest.hexdigest()}
 
 
 def _train(request: TrainVaeRequest, trainer: Trainer, caught: list[int]) -> TrainVaeResult:
