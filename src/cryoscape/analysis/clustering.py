@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cryoscape.errors import InputError
-from cryoscape.typing import Latents, Rows
+from cryoscape.typing import Latents
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Clusters:
 
     labels: Int[np.ndarray, " n"]
     centers: Float[np.ndarray, "k zdim"]
-    center_rows: Rows
+    center_rows: Int[np.ndarray, " k"]
     counts: Int[np.ndarray, " k"]
     requested: int
 
@@ -95,7 +95,9 @@ def cluster_means(z: Latents, labels: Int[np.ndarray, " n"], k: int) -> Float[np
     return np.stack(sums, axis=1) / counts[:, None]
 
 
-def on_data_centers(z: Latents, labels: Int[np.ndarray, " n"], means: Float[np.ndarray, "k zdim"]) -> Rows:
+def on_data_centers(
+    z: Latents, labels: Int[np.ndarray, " n"], means: Float[np.ndarray, "k zdim"]
+) -> Int[np.ndarray, " k"]:
     """Row of the member nearest to the mean of each cluster.
 
     Looking among the members only makes the rows unique and each centre carry its own label, which the

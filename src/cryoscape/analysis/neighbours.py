@@ -40,7 +40,7 @@ def nearest_neighbours(z: Latents, k: int) -> Neighbours:
     return Neighbours(index, distance)
 
 
-def support(z: Latents, points: Latents, radius: float) -> Int[np.ndarray, " p"]:
+def support(z: Latents, points: Float[np.ndarray, "p zdim"], radius: float) -> Int[np.ndarray, " p"]:
     """Number of particles within `radius` (latent units) of each point of a path."""
     counts = cKDTree(z).query_ball_point(points, radius, workers=-1, return_length=True)
     return np.asarray(counts, dtype=np.int64)
