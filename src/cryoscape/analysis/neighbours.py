@@ -47,11 +47,11 @@ def support(z: Latents, points: Float[np.ndarray, "p zdim"], radius: float) -> I
 
 
 def typical_radius(z: Latents, fraction: float = 0.01, n_probes: int = 2000, seed: int = 0) -> float:
-    """Radius around a particle that holds `fraction` of all particles, in the median over particles.
+    """Radius around a particle that holds `fraction` of all particles (at least 10), in the median.
 
     A scale for `support` that follows the density of the latent space instead of a fixed number.
     """
-    k = min(max(2, round(fraction * len(z))), len(z))
+    k = min(max(10, round(fraction * len(z))), len(z))
     probes = np.random.default_rng(seed).choice(len(z), size=min(n_probes, len(z)), replace=False)
     distance, _ = cKDTree(z).query(z[np.sort(probes)], k=[k], workers=-1)
     return float(np.median(distance))
