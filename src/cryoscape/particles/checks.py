@@ -29,7 +29,7 @@ def check_finite(values: np.ndarray, column: str, source: Path, rows: np.ndarray
     named = where if rows is None else rows[where]
     first = ", ".join(map(str, named[:5]))
     raise InputError(
-        f"{source}: {column} is not a number (NaN or infinite) in {len(where)} of {len(values)} rows (from 0: {first})"
+        f"{source}: {column} is NaN or infinite in {len(where)} of {len(values)} rows (from 0: {first})"
         ": remove these particles or export the file again"
     )
 
@@ -52,8 +52,8 @@ def check_poses(poses: Poses, source: Path, rows: np.ndarray | None = None) -> N
     mirrored = np.flatnonzero(np.linalg.det(rotation) < 0)
     if len(mirrored):
         raise InputError(
-            f"{source}: {len(mirrored)} rotations have determinant -1 (first: row {named[mirrored[0]]}): these are "
-            "mirrored, parse the poses again"
+            f"{source}: {len(mirrored)} rotations have determinant -1 (first: row {named[mirrored[0]]}): "
+            "these are mirrored, parse the poses again"
         )
     check_shifts(poses.shift_fraction, source, named)
 
@@ -71,7 +71,8 @@ def check_shifts(shift_fraction: np.ndarray, source: Path, rows: np.ndarray) -> 
     else:
         guess = "larger than half a box: remove these particles, or check -D and the pixel size"
     raise InputError(
-        f"{source}: shift of row {rows[worst]} is {size[worst]:.3g} boxes ({n_large} rows beyond {LARGEST_SHIFT}): {guess}"
+        f"{source}: shift of row {rows[worst]} is {size[worst]:.3g} boxes "
+        f"({n_large} rows beyond {LARGEST_SHIFT}): {guess}"
     )
 
 
@@ -83,8 +84,8 @@ def check_ctf(ctf: CtfTable, source: Path, rows: np.ndarray | None = None) -> li
         values = getattr(ctf, name)
         if len(values) and values.min() <= 0:
             raise InputError(
-                f"{source}: {name} is {values.min():g} in row {int(values.argmin())}, expected a positive number: "
-                f"give it with {_USUAL[name][3]} when parsing"
+                f"{source}: {name} is {values.min():g} in row {int(values.argmin())}, expected a positive "
+                f"number: give it with {_USUAL[name][3]} when parsing"
             )
     return implausible_values(ctf)
 
@@ -98,7 +99,7 @@ def implausible_values(ctf: CtfTable) -> list[str]:
         if outside.any():
             notices.append(
                 f"{name} is {values[outside][0]:g} {unit}".rstrip()
-                + f" in {int(outside.sum())} rows, usually {low:g} to {high:g}: is it right? ({flag} overrides it)"
+                + f" in {int(outside.sum())} rows, usually {low:g} to {high:g}: right? ({flag} overrides it)"
             )
     defocus = np.abs(np.concatenate([ctf.defocus_u_angstrom, ctf.defocus_v_angstrom]))
     # Simulated sets may have no defocus at all; a positive one below 50 is in micrometres.
@@ -144,7 +145,7 @@ def check_rows(rows: np.ndarray, n: int, source: str, of: Path) -> np.ndarray:
     values, counts = np.unique(rows, return_counts=True)
     if len(values) < len(rows):
         raise InputError(
-            f"{source}: {int((counts > 1).sum())} rows are selected more than once (first: {values[counts > 1][0]}): "
-            "remove the repetitions"
+            f"{source}: {int((counts > 1).sum())} rows are selected more than once "
+            f"(first: {values[counts > 1][0]}): remove the repetitions"
         )
     return rows

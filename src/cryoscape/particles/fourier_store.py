@@ -58,6 +58,7 @@ class FourierStore:
         config: PreprocessConfig,
         pixel_scale: torch.Tensor | None = None,
         excluded_rows: np.ndarray | None = None,
+        table_rows: torch.Tensor | None = None,
     ) -> None:
         self.plane = plane
         self.coefficients = coefficients
@@ -69,26 +70,29 @@ class FourierStore:
         self._table = (
             coefficients if isinstance(coefficients, torch.Tensor) else torch.from_numpy(coefficients)
         )
+        self._table_rows = table_rows
         self._ctf_cache: torch.Tensor | None = None
         self._rotations = self._rotations_of(particles)
         pixel_size = particles.pixel_size_at(plane.box_size)
         self.pixel_size_angstrom = 0.0 if pixel_size is None else float(np.median(pixel_size))
-        self._ctf_parameters = None if particles.ctf is None else particles.ctf.parameters()
         self._pixel_sizes = self._distinct_pixel_sizes(pixel_size)
+        self._ctf_parameters: CtfParameters | None = None
+        if particles.ctf is not None:
+            self._ctf_parameters = _on_device(particles.ctf.parameters(), self.device)
 
     def _rotations_of(self, particles: Particles) -> torch.Tensor | None:
         if particles.poses is None:
             return None
         return torch.as_tensor(particles.poses.rotation, dtype=torch.float32, device=self._table.device)
 
-    @staticmethod
-    def _distinct_pixel_sizes(pixel_size: np.ndarray | None) -> torch.Tensor | None:
+    def _distinct_pixel_sizes(self, pixel_size: np.ndarray | None) -> torch.Tensor | None:
         """Pixel size a particle (N,), or one for all (1,): mixed optics groups keep their own."""
         if pixel_size is None or not len(pixel_size):
             return None
         # Values differing by float32 rounding (as in files of nine float32 columns) count as one.
         alike = np.ptp(pixel_size) <= 1e-6 * pixel_size[0]
-        return torch.as_tensor(pixel_size[:1] if alike else pixel_size, dtype=torch.float32)
+        chosen = pixel_size[:1] if alike else pixel_size
+        return torch.as_tensor(chosen, dtype=torch.float32, device=self.device)
 
     @property
     def n(self) -> int:
@@ -126,13 +130,16 @@ class FourierStore:
 
         ``n_pixels`` is a prefix of the half plane (`HalfPlane.count_within` of a radius); default all.
         """
-        values = self._table[:, : self._prefix(n_pixels)].index_select(0, rows.to(self._table.device))
+        rows = rows.to(self.device)
+        if self._table_rows is not None:
+            rows = self._table_rows[rows]
+        values = self._table[:, : self._prefix(n_pixels)].index_select(0, rows)
         if self.pixel_scale is not None:
-            values = values.float() * self.pixel_scale[: values.shape[1], None]
+            values = values.float().mul_(self.pixel_scale[: values.shape[1], None])
         return torch.view_as_complex(values.contiguous())
 
     def ctf(self, rows: torch.Tensor, n_pixels: int | None = None) -> torch.Tensor:
-        """CTF float32 (B, n_pixels) of the images at ``rows``, each with its own pixel size; 1 without CTF."""
+        """CTF float32 (B, n_pixels) of the images at ``rows``, with each one's pixel size; 1 if unknown."""
         rows = rows.to(self.device)
         n_pixels = self._prefix(n_pixels)
         if self._ctf_parameters is None or self._pixel_sizes is None:
@@ -144,7 +151,7 @@ class FourierStore:
             frequencies = k / self._pixel_sizes
         else:
             frequencies = k / self._pixel_sizes[rows][:, None, None]
-        parameters = _map_tensors(self._ctf_parameters, lambda column: column[rows])
+        parameters = _select(self._ctf_parameters, rows)
         return contrast_transfer(frequencies, parameters).float()
 
     def cache_ctf(self, batch: int = 1024) -> None:
@@ -161,7 +168,7 @@ class FourierStore:
 
     def to(self, device: torch.device | str) -> Self:
         """A store whose coefficients, rotations and answers are on ``device``; needs room for them there."""
-        moved = type(self)(
+        return type(self)(
             self.plane.to(torch.device(device)),
             self._table.to(device),
             self.scale,
@@ -169,19 +176,48 @@ class FourierStore:
             self.config,
             None if self.pixel_scale is None else self.pixel_scale.to(device),
             self.excluded_rows,
+            None if self._table_rows is None else self._table_rows.to(device),
         )
-        if moved._ctf_parameters is not None:
-            moved._ctf_parameters = _map_tensors(moved._ctf_parameters, lambda column: column.to(device))
-        if moved._pixel_sizes is not None:
-            moved._pixel_sizes = moved._pixel_sizes.to(device)
-        return moved
+
+    def select_original(self, rows: np.ndarray) -> Self:
+        """A store of the particles with these ORIGINAL rows, in that order; coefficients are not copied.
+
+        Raises
+        ------
+        InputError
+            If a row is not in this store.
+        """
+        chosen = self.particles.select_original(rows)
+        order = np.full(self.particles.n_original, -1, dtype=np.int64)
+        order[self.particles.row] = np.arange(self.n)
+        table_rows = torch.from_numpy(order[chosen.row]).to(self.device)
+        if self._table_rows is not None:
+            table_rows = self._table_rows[table_rows]
+        return type(self)(
+            self.plane,
+            self.coefficients,
+            self.scale,
+            chosen,
+            self.config,
+            self.pixel_scale,
+            self.excluded_rows,
+            table_rows,
+        )
 
     def _prefix(self, n_pixels: int | None) -> int:
         return self.plane.n_pixels if n_pixels is None else min(n_pixels, self.plane.n_pixels)
 
 
-def _map_tensors(parameters: CtfParameters, change: Callable[[torch.Tensor], torch.Tensor]) -> CtfParameters:
-    """The same parameters with ``change`` applied to each column that is a tensor with rows."""
+def _select(parameters: CtfParameters, rows: torch.Tensor) -> CtfParameters:
+    return _map_columns(parameters, lambda column: column[rows])
+
+
+def _on_device(parameters: CtfParameters, device: torch.device) -> CtfParameters:
+    return _map_columns(parameters, lambda column: column.to(device))
+
+
+def _map_columns(parameters: CtfParameters, change: Callable[[torch.Tensor], torch.Tensor]) -> CtfParameters:
+    """The same parameters with ``change`` applied to each column that has a value a particle."""
     columns = {field.name: getattr(parameters, field.name) for field in fields(parameters)}
     return CtfParameters(
         **{

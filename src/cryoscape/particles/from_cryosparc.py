@@ -116,7 +116,8 @@ def _box_size(table: np.ndarray, overrides: Overrides, notices: list[str], path:
     if (shape[:, 0] != shape[:, 1]).any():
         row = int(np.flatnonzero(shape[:, 0] != shape[:, 1])[0])
         raise InputError(
-            f"{path}: images of row {row} are {shape[row, 0]:.0f} x {shape[row, 1]:.0f} px, expected square images"
+            f"{path}: images of row {row} are {shape[row, 0]:.0f} x {shape[row, 1]:.0f} px, "
+            "expected square images"
         )
     if given is not None and (shape[:, 0] != given).any():
         notices.append(f"box size {shape[0, 0]:.0f} px of the file (blob/shape) is used, not -D {given:g}")

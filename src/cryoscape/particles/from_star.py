@@ -73,8 +73,8 @@ class StarColumns:
         if (group < 0).any():
             row = int(np.flatnonzero(group < 0)[0])
             raise InputError(
-                f"{self.path}: row {row} is in optics group {used.iloc[row]}, which the optics table does not define "
-                f"(it has {', '.join(known)})"
+                f"{self.path}: row {row} is in optics group {used.iloc[row]}, which the optics table lacks "
+                f"(it has {', '.join(map(str, known))})"
             )
         return group
 
@@ -88,7 +88,7 @@ class StarColumns:
         return None
 
     def _to_numbers(self, column: pd.Series, name: str) -> np.ndarray:
-        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+        values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
         unread = (
             np.isnan(values)
             & ~column.astype(str).str.strip().str.lower().isin(["nan", "<na>", ""]).to_numpy()
@@ -181,7 +181,8 @@ def image_addresses(columns: StarColumns, datadir: Path | None, locate: bool) ->
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"{columns.path}: _rlnImageName of row {row} is {names[row]!r}, expected number@stack.mrcs counting from 1"
+            f"{columns.path}: _rlnImageName of row {row} is {names[row]!r}, expected number@stack.mrcs "
+            "counting from 1"
         )
     file_index, files = pd.factorize(split[1])
     listed = [str(file) for file in files]
@@ -232,7 +233,7 @@ def _poses(
     missing = [f"_{name}" for name, values in zip(ANGLES, angles, strict=True) if values is None]
     if missing:
         raise InputError(
-            f"{columns.path}: no poses: use the Refine3D run_data.star (columns missing: {', '.join(missing)})"
+            f"{columns.path}: no poses: use the Refine3D run_data.star (missing: {', '.join(missing)})"
         )
     triples = np.stack([values for values in angles if values is not None], axis=1)
     rotation = matrix_from_relion_euler(torch.from_numpy(triples)).numpy()

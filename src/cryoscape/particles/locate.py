@@ -32,8 +32,8 @@ def locate_files(names: Sequence[str], source: Path, datadir: Path | None) -> tu
         first = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         tried = ", ".join(str(place) for place in candidates(missing[0], source, datadir)[:3])
         raise InputError(
-            f"{source}: {len(missing)} of {len(names)} image files are missing (first: {first}; tried {tried}): "
-            "give their folder with --datadir"
+            f"{source}: {len(missing)} of {len(names)} image files are missing (first: {first}; "
+            f"tried {tried}): give their folder with --datadir"
         )
     return tuple(found)
 

@@ -190,15 +190,15 @@ def _check_images(particles: Particles) -> tuple[Particles, float]:
         replace(particles, box_size_px=None, pixel_size_angstrom=None, ctf=None)
     )
     box, header = stack.source_box_size, stack.pixel_size_angstrom
-    pixel_size = particles.pixel_size_angstrom
+    told_box, pixel_size = particles.box_size_px, particles.pixel_size_angstrom
     if box % 2:
         particles = _noting(particles, f"images of odd side {box} px are cropped to {stack.box_size} px")
-    if particles.box_size_px is not None and particles.box_size_px != box:
+    if told_box is not None and told_box != box:
         particles = _noting(
             particles,
-            f"images are {box} px, {particles.source} says {particles.box_size_px} px: taken as resampled",
+            f"images are {box} px, {particles.source} says {told_box} px: taken as resampled",
         )
-        pixel_size = None if pixel_size is None else pixel_size * (particles.box_size_px / box)
+        pixel_size = None if pixel_size is None else pixel_size * (told_box / box)
     if pixel_size is None and header not in _UNSET_PIXEL_SIZES:
         pixel_size = np.full(len(particles), header)
     return replace(particles, box_size_px=box, pixel_size_angstrom=pixel_size), header
@@ -272,8 +272,8 @@ def _positions(
     if match is not None and n_table != n:
         first = int(np.flatnonzero(match.positions < 0)[0])
         raise InputError(
-            f"{path}: {n_table} {what}, {context.particles.source}: {n} particles; {match.n_missing} particles have no "
-            f"{what} (first: row {first}): use files of one and the same job"
+            f"{path}: {n_table} {what}, {context.particles.source}: {n} particles; {match.n_missing} of them "
+            f"have no {what} (first: row {first}): use files of one and the same job"
         )
     if n_table == n:
         return np.arange(n), []
@@ -282,8 +282,8 @@ def _positions(
     if context.cut_rows is not None and n_table > int(context.cut_rows.max()):
         return context.cut_rows, [f"{path}: {what} selected with --ind, as the stack is cut already"]
     raise InputError(
-        f"{path}: {n_table} {what}, but {context.particles.source} has {n} particles: use files of one and the same job, "
-        "or give the rows with --ind if the stack was cut"
+        f"{path}: {n_table} {what}, but {context.particles.source} has {n} particles: use files of one and "
+        "the same job, or give the rows with --ind if the stack was cut"
     )
 
 

@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from queue import Queue
 from typing import Self, TypeVar
-from io import FileIO
 
 import numpy as np
 
@@ -49,7 +49,8 @@ def describe_stack_file(path: Path) -> StackFile:
     header = read_mrc_header(path)
     if is_map(header):
         raise InputError(
-            f"{path}: this is a 3D map ({header.n_x} x {header.n_y} x {header.n_z}), expected a stack of particles"
+            f"{path}: this is a 3D map ({header.n_x} x {header.n_y} x {header.n_z}), "
+            "expected a stack of particles"
         )
     if header.n_x != header.n_y:
         raise InputError(f"{path}: images are {header.n_x} x {header.n_y} px, expected square images")
@@ -201,7 +202,7 @@ def _read_run(
 
 def _read_exactly(file: StackFile, handle: FileIO, target: np.ndarray, offset: int) -> None:
     # An unbuffered read gives the lock back while it waits, so it overlaps with transforms in other threads.
-    view = memoryview(target.reshape(-1).view(np.uint8))
+    view = memoryview(target.reshape(-1).view(np.uint8).data)
     handle.seek(offset)
     while len(view):
         n_read = handle.readinto(view)
@@ -264,4 +265,5 @@ def find_bad_images(images: np.ndarray) -> np.ndarray:
     # NaN survives min and max, and inf - inf is NaN: one comparison catches all three faults.
     with np.errstate(invalid="ignore"):
         spread = high - low
-    return ~((spread > 0) & np.isfinite(spread))
+    bad: np.ndarray = ~((spread > 0) & np.isfinite(spread))
+    return bad

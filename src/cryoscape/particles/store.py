@@ -20,7 +20,7 @@ from cryoscape.particles.preprocessing import Preprocessor, measure
 from cryoscape.particles.stack import ImageStack, find_bad_images
 from cryoscape.physics.grids import half_plane
 
-__all__ = ["FourierStore", "PreprocessConfig", "build_store", "open_store"]
+__all__ = ["FourierStore", "PreprocessConfig", "build_store", "is_store", "open_store"]
 
 logger = logging.getLogger("cryoscape")
 
@@ -237,9 +237,14 @@ def _read_header(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not the header of a Fourier store; make one with preprocess")
     if header["version"] != FORMAT_VERSION:
         raise InputError(
-            f"{path}: version {header['version']} of the store, expected {FORMAT_VERSION}: run preprocess again"
+            f"{path}: version {header['version']}, expected {FORMAT_VERSION}: run preprocess again"
         )
     return header
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a folder made by `build_store` (or the preprocess command)."""
+    return (path / HEADER_NAME).is_file()
 
 
 def open_store(path: Path) -> FourierStore:

@@ -78,7 +78,7 @@ def eval_images(request: EvalImagesRequest) -> EvalImagesResult:
     store = load_images(source, preprocess, request.out_z.parent, on_disk=False)
     if store.box_size != model.box_size:
         raise InputError(
-            f"{request.particles}: images of {store.box_size} px, the model was trained on {model.box_size} px; "
+            f"{request.particles}: images of {store.box_size} px, the model was trained on {model.box_size}; "
             "use the stack it was trained on, or downsample to that box"
         )
     norm = dataset.get("norm") or (0.0, store.scale)

@@ -29,8 +29,8 @@ class EvalVolRequest:
     output : folder, or the .mrc file of a single map.
     z, z_start, z_end, zfile : exactly one way to give latents; z_start to z_end makes n_between points.
     pixel_size_angstrom : of the training images; None for what the run knows.
-    flip : mirror z about voxel D//2, so that the centre stays; flip_legacy reverses the z axis, which moves the
-        centre of even boxes by a voxel, as upstream does.
+    flip : mirror z about voxel D//2, so that the centre stays; flip_legacy reverses the z axis, which moves
+        the centre of even boxes by a voxel, as upstream does.
     low_pass_angstrom : cut all frequencies beyond this resolution.
     """
 

@@ -272,7 +272,7 @@ def _train(request: TrainVaeRequest, trainer: Trainer, caught: list[int]) -> Tra
     last = request.num_epochs - 1
     if trainer.epoch > last:
         raise InputError(
-            f"{request.outdir}: epoch {trainer.epoch - 1} is done already and -n {request.num_epochs} asks for "
+            f"{request.outdir}: epoch {trainer.epoch - 1} is done already, -n {request.num_epochs} asks for "
             f"epochs 0 to {last}; give a larger -n"
         )
     shifts = LatentShifts(request.outdir, trainer.epoch)
@@ -284,7 +284,7 @@ def _train(request: TrainVaeRequest, trainer: Trainer, caught: list[int]) -> Tra
         if not result.finished:
             raise StoppedBySignal(caught[0], save_interrupted(request.outdir, trainer.state()))
         _log_epoch(trainer, result)
-        # Latents are cheap beside training (the encoder is under 1% of the work), so shifts cover every epoch.
+        # Latents are cheap beside training (the encoder is under 1% of the work): shifts cover every epoch.
         latents = trainer.encode()
         shift = shifts.add(latents)
         wall = time.perf_counter() - epoch_start

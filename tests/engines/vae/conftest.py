@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cryoscape.physics.grids import half_plane
 from scipy.spatial.transform import Rotation
 
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
 from cryoscape.particles.metadata import Particles, Poses
+from cryoscape.physics.grids import half_plane
 
 BOX = 16
 SIGMA_PX = 1.1

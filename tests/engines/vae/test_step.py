@@ -3,7 +3,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from cryoscape.physics.grids import half_plane
 
 from cryoscape.engines.vae import step
 from cryoscape.engines.vae.config import ModelConfig
@@ -14,6 +13,7 @@ from cryoscape.engines.vae.model import (
     kl_divergence,
     reconstruction_loss_plain,
 )
+from cryoscape.physics.grids import half_plane
 
 BOX, N = 12, 5
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cryoscape.engines.vae.config import ModelConfig, TrainConfig, beta_at
+from cryoscape.engines.vae.fused_network import Workspace
 from cryoscape.engines.vae.model import (
     HetVae,
     encoder_pixel_order,
@@ -63,6 +64,7 @@ class Trainer:
         )
         self.noise = torch.Generator().manual_seed(config.seed + 1)
         self.progress = Progress()
+        self._workspace = Workspace()
         self._bad = torch.zeros((), dtype=torch.bool, device=device)
         self._good = self._snapshot()
 
@@ -186,7 +188,7 @@ class Trainer:
 
     def _reconstruction(self, z: Tensor, batch: SliceBatch) -> tuple[Tensor, Tensor]:
         if has_fast_step(self.network.decoder):
-            return reconstruction_loss(self.network.decoder, z, batch, self.compute_dtype)
+            return reconstruction_loss(self.network.decoder, z, batch, self.compute_dtype, self._workspace)
         losses = reconstruction_loss_plain(
             self.network.decoder, z, batch.target, batch.ctf, batch.rotations, batch.points
         )

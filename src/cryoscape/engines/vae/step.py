@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from cryoscape.engines.vae.model import Decoder, ResidualLinear
+from cryoscape.engines.vae.fused_network import FusedNetwork, GradientSums, Workspace
+from cryoscape.engines.vae.model import Decoder
 
-CPU_ROWS = 6500
+CPU_ROWS = 5000
 """Pixels a chunk at width 256: activations of all layers stay within the last-level cache."""
 GPU_ROWS = 1 << 18
 
@@ -50,17 +51,22 @@ def has_fast_step(decoder: Decoder) -> bool:
 
 
 def reconstruction_loss(
-    decoder: Decoder, z: Float[Tensor, "b z"], batch: SliceBatch, compute_dtype: torch.dtype
+    decoder: Decoder,
+    z: Float[Tensor, "b z"],
+    batch: SliceBatch,
+    compute_dtype: torch.dtype,
+    workspace: Workspace | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
     """Mean loss of a batch (differentiable in z and the decoder's parameters) and the loss of each image.
 
     Parameters
     ----------
     compute_dtype : of the matrix products of the network; phases, loss and sums stay in z's precision.
+    workspace : buffers to reuse between calls.
     """
     parameters = [p for layer in decoder.decoder.main for p in layer.parameters()]
     loss, per_image = _ReconstructionLoss.apply(  # type: ignore[no-untyped-call]
-        decoder, batch, compute_dtype, torch.is_grad_enabled(), z, *parameters
+        decoder, batch, compute_dtype, workspace or Workspace(), torch.is_grad_enabled(), z, *parameters
     )
     return loss, per_image
 
@@ -72,16 +78,19 @@ class _ReconstructionLoss(torch.autograd.Function):
         decoder: Decoder,
         batch: SliceBatch,
         dtype: torch.dtype,
+        work: Workspace,
         with_gradients: bool,
         z: Tensor,
         *parameters: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        network = _Network(decoder, z, dtype)
+        network = FusedNetwork(decoder, z, dtype)
         per_image = z.new_zeros(len(z))
         n_pixels = batch.points.shape[0]
-        sums = _Gradients(network, len(z)) if with_gradients else None
-        work = _Workspace(network, _rows_per_chunk(network, z), n_pixels)
-        for images, pixels in _chunks(len(z), n_pixels, work.rows):
+        sums = GradientSums(network, len(z)) if with_gradients else None
+        rows = _rows_per_chunk(network, z)
+        # Sized for a full chunk even where this batch is smaller, so that the last batch does not reallocate.
+        work.prepare(network, rows if n_pixels >= rows else rows // n_pixels * n_pixels)
+        for images, pixels in _chunks(len(z), n_pixels, rows):
             _run_chunk(network, batch, images, pixels, work, per_image, sums)
         per_image /= n_pixels
         if sums is not None:
@@ -92,93 +101,10 @@ class _ReconstructionLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return (None, None, None, None, *(grad_loss * gradient for gradient in ctx.saved_tensors))
+        return (None, None, None, None, None, *(grad_loss * gradient for gradient in ctx.saved_tensors))
 
 
-class _Network:
-    """Weights of the decoder cast once, identity skips folded in, the first layer split in encoding and z."""
-
-    def __init__(self, decoder: Decoder, z: Tensor, dtype: torch.dtype) -> None:
-        layers = [layer for layer in decoder.decoder.main if any(True for _ in layer.parameters())]
-        first, *hidden, last = layers
-        self.order = decoder.order
-        self.n_features = len(self.order)
-        self.frequencies = decoder.frequencies.detach().to(torch.float64)
-        self.dtype = dtype
-        self.slope = next(
-            (a.negative_slope for a in decoder.decoder.main if isinstance(a, nn.LeakyReLU)), 0.0
-        )
-        weight, first_bias = _weight_and_bias(first)
-        self.encoding_weight = weight[:, self.order].to(dtype)  # (h, 6F)
-        self.z_weight = weight[:, self.n_features :]  # (h, zdim)
-        self.image_bias = (z.detach() @ self.z_weight.T + first_bias).to(dtype)  # (b, h)
-        self.hidden = [_folded(layer, dtype) for layer in hidden]
-        self.last_weight, self.last_bias = (part.to(dtype) for part in _weight_and_bias(last))
-        # Row-major "in x out" copies: the CPU kernels are quicker on them than on transposed views.
-        self.encoding_weight_t = self.encoding_weight.T.contiguous()
-        self.hidden_t = [weight.T.contiguous() for weight, _ in self.hidden]
-
-    @property
-    def width(self) -> int:
-        return self.encoding_weight.shape[0]
-
-
-def _folded(layer: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    weight, bias = _weight_and_bias(layer)
-    if isinstance(layer, ResidualLinear):
-        weight = weight + torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
-    return weight.to(dtype), bias.to(dtype)
-
-
-def _weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    weight, bias = layer.parameters()
-    return weight.detach(), bias.detach()
-
-
-class _Workspace:
-    """Buffers of one chunk, reused by all."""
-
-    def __init__(self, network: _Network, rows: int, n_pixels: int) -> None:
-        self.rows = rows
-        most = rows if n_pixels >= rows else rows // n_pixels * n_pixels
-        device = network.encoding_weight.device
-        self.features = torch.empty(most, network.n_features, dtype=network.dtype, device=device)
-        self.layers = [
-            torch.empty(most, network.width, dtype=network.dtype, device=device)
-            for _ in range(len(network.hidden) + 3)
-        ]
-
-
-class _Gradients:
-    """Sums over chunks, in the precision of the parameters."""
-
-    def __init__(self, network: _Network, n_images: int) -> None:
-        def zeros(like: Tensor) -> Tensor:
-            return torch.zeros(like.shape, dtype=network.z_weight.dtype, device=like.device)
-
-        self.n_images = n_images
-        self.encoding_weight = zeros(network.encoding_weight)
-        self.image_bias = zeros(network.image_bias)
-        self.hidden = [(zeros(weight), zeros(bias)) for weight, bias in network.hidden]
-        self.last_weight, self.last_bias = zeros(network.last_weight), zeros(network.last_bias)
-
-    def finish(self, network: _Network, z: Tensor) -> list[Tensor]:
-        """Gradients of z and of all parameters in the order of the network."""
-        first = torch.empty(network.width, network.n_features + z.shape[1], dtype=z.dtype, device=z.device)
-        first[:, network.order] = self.encoding_weight
-        first[:, network.n_features :] = self.image_bias.T @ z
-        middle = [gradient for pair in self.hidden for gradient in pair]
-        return [
-            self.image_bias @ network.z_weight,
-            first,
-            self.image_bias.sum(0),
-            *middle,
-            self.last_weight,
-            self.last_bias,
-        ]
-
-
-def _rows_per_chunk(network: _Network, z: Tensor) -> int:
+def _rows_per_chunk(network: FusedNetwork, z: Tensor) -> int:
     if z.device.type != "cpu":
         return GPU_ROWS
     return max(512, CPU_ROWS * 256 // max(network.width, 256))
@@ -197,7 +123,7 @@ def _chunks(n_images: int, n_pixels: int, rows: int) -> Iterator[tuple[slice, sl
         yield slice(image, min(image + step, n_images)), slice(0, n_pixels)
 
 
-def _encode(network: _Network, points: Tensor, rotations: Tensor, out: Tensor) -> Float[Tensor, "b p"]:
+def _encode(network: FusedNetwork, points: Tensor, rotations: Tensor, out: Tensor) -> Float[Tensor, "b p"]:
     """Write sines and cosines of the points turned into the half space; returns the sign that turned them."""
     # The product with the frequencies is separable: phase = kx (R f)_x + ky (R f)_y. Double precision for the
     # tiny product, so that reduced-precision float32 modes of a GPU cannot touch the phases.
@@ -214,7 +140,7 @@ def _encode(network: _Network, points: Tensor, rotations: Tensor, out: Tensor) -
     return sign
 
 
-def _forward(network: _Network, n_images: int, images: slice, x: Tensor, layers: list[Tensor]) -> None:
+def _forward(network: FusedNetwork, n_images: int, images: slice, x: Tensor, layers: list[Tensor]) -> None:
     bias = network.image_bias[images]
     if n_images == 1:
         torch.addmm(bias[0], x, network.encoding_weight_t, out=layers[0])
@@ -243,13 +169,13 @@ def _activation_gradient_(gradient: Tensor, output: Tensor, slope: float) -> Non
 
 
 def _run_chunk(
-    network: _Network,
+    network: FusedNetwork,
     batch: SliceBatch,
     images: slice,
     pixels: slice,
-    work: _Workspace,
+    work: Workspace,
     per_image: Tensor,
-    sums: _Gradients | None,
+    sums: GradientSums | None,
 ) -> None:
     points = batch.points[pixels]
     n_images = images.stop - images.start
@@ -274,7 +200,12 @@ def _run_chunk(
 
 
 def _backward(
-    network: _Network, gradient: Tensor, images: slice, x: Tensor, layers: list[Tensor], sums: _Gradients
+    network: FusedNetwork,
+    gradient: Tensor,
+    images: slice,
+    x: Tensor,
+    layers: list[Tensor],
+    sums: GradientSums,
 ) -> None:
     n_hidden = len(network.hidden)
     current, spare = layers[n_hidden + 1], layers[n_hidden + 2]
