@@ -10,7 +10,7 @@ from cryoscape.particles.fourier_store import PreprocessConfig
 from cryoscape.particles.stack import ImageStack, find_bad_images
 from cryoscape.physics.fourier import half_plane_coefficients, hartley_2d
 from cryoscape.physics.grids import HalfPlane
-from cryoscape.physics.masks import soft_cosine_window_2d
+from cryoscape.physics.masks import soft_window_2d
 from cryoscape.physics.shifts import shift_phase
 
 SAMPLE_SIZE = 1000
@@ -33,7 +33,7 @@ def window_of(config: PreprocessConfig, box_size: int) -> torch.Tensor:
     if not config.window:
         return torch.ones(box_size, box_size)
     inner = config.window_radius
-    return soft_cosine_window_2d(box_size, inner=inner, outer=max(WINDOW_OUTER_RADIUS, inner)).float()
+    return soft_window_2d(box_size, inner=inner, outer=max(WINDOW_OUTER_RADIUS, inner)).float()
 
 
 def background_pixels(box_size: int) -> torch.Tensor:
