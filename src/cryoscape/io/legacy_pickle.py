@@ -19,15 +19,16 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-def _array_function(module: str, name: str) -> Callable[..., Any] | None:
-    """Return numpy's helpers for unpickling, under the old and the new name of their module."""
-    multiarray: Any = np._core.multiarray  # type: ignore[attr-defined]
-    numeric: Any = np._core.numeric  # type: ignore[attr-defined]
-    if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
-        return getattr(multiarray, name)  # type: ignore[no-any-return]
-    if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
-        return numeric._frombuffer  # type: ignore[no-any-return]
-    return None
+_ONE = np.ones(1)
+_BUILDERS: dict[str, Callable[..., Any]] = {
+    "_reconstruct": _ONE.__reduce__()[0],  # type: ignore[dict-item]
+    "scalar": _ONE[0].__reduce__()[0],
+    "_frombuffer": _ONE.__reduce_ex__(5)[0],  # type: ignore[dict-item]
+}
+"""What numpy itself names in a pickle; asked of numpy, as its module differs between numpy 1 and 2."""
+_BUILDER_MODULES = {
+    f"numpy.{core}.{module}" for core in ("core", "_core") for module in ("multiarray", "numeric")
+}
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -40,10 +41,9 @@ class _ArrayUnpickler(pickle.Unpickler):
             return _encode_latin
         if module.startswith("numpy.dtypes") and name.endswith("DType"):
             return getattr(np.dtypes, name)
-        found = _array_function(module, name)
-        if found is None:
-            raise _UnsafePickleError(f"{module}.{name}")
-        return found
+        if module in _BUILDER_MODULES and name in _BUILDERS:
+            return _BUILDERS[name]
+        raise _UnsafePickleError(f"{module}.{name}")
 
 
 class _UnsafePickleError(pickle.UnpicklingError):

@@ -1,0 +1,181 @@
+"""Particle data sets of cryoSPARC: .cs tables, their passthrough files, .csg groups and job folders.
+
+A .cs file is a numpy array with named fields (``uid``, ``blob/path``, ``alignments3D/pose``, ...). What a job
+did not change lies in a second file, ``*_passthrough_particles.cs``, whose rows may be in another order.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from cryoscape.errors import InputError
+from cryoscape.typing import PathLikeStr
+
+_KINDS = {"uid": ("iu", "integers"), "blob/path": ("SU", "text"), "blob/idx": ("iu", "integers")}
+_SHAPES = {"blob/shape": (2,), "pose": (3,), "shift": (2,)}
+_GROUPS_WANTED = ("blob", "ctf", "alignments")
+
+
+def read_cryosparc(path: PathLikeStr) -> np.ndarray:
+    """Read particles of cryoSPARC as one structured array (N,), rows in the order of the named file.
+
+    Parameters
+    ----------
+    path
+        A ``.cs`` file (where it lacks images, CTF or alignments, the passthrough files beside it are joined
+        on ``uid``), a ``.csg`` group (the files it names are joined), or a job folder (its group of
+        particles, else its last particles).
+
+    Raises
+    ------
+    InputError
+        If a file is missing or is no .cs table, if ``uid`` is missing or repeated, if fields have the wrong
+        type, or if a file to join lacks some of the particles.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = _particles_of_job(path)
+    if path.suffix == ".csg":
+        return _read_group(path)
+    table = _read_table(path)
+    names = table.dtype.names or ()
+    if all(any(name.startswith(group) for name in names) for group in _GROUPS_WANTED):
+        return table
+    return _with_siblings(table, path)
+
+
+def _read_table(path: Path) -> np.ndarray:
+    try:
+        table = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} is not a .cs file of cryoSPARC ({error}); export the particles again"
+        ) from error
+    if not isinstance(table, np.ndarray) or table.dtype.names is None or table.ndim != 1:
+        raise InputError(f"{path} is not a .cs file of cryoSPARC: expected a table with named fields")
+    _check_fields(table, path)
+    return table
+
+
+def _check_fields(table: np.ndarray, path: Path) -> None:
+    fields = {name: table.dtype[name] for name in table.dtype.names or ()}
+    if "uid" not in fields:
+        raise InputError(f"{path} has no field uid, so it is not a particle table of cryoSPARC")
+    for name, (kinds, expected) in _KINDS.items():
+        if name in fields and fields[name].kind not in kinds:
+            raise InputError(f"{path}: field {name} is {fields[name]}, expected {expected}")
+    for name, field in fields.items():
+        shape = _SHAPES.get(name, _SHAPES.get(name.rpartition("/")[2]) if name.startswith("align") else None)
+        if shape is not None and (field.shape != shape or field.base.kind not in "iuf"):
+            raise InputError(f"{path}: field {name} is {field}, expected numbers of shape {shape}")
+    unique, counts = np.unique(table["uid"], return_counts=True)
+    if len(unique) != len(table):
+        raise InputError(
+            f"{path}: {len(table) - len(unique)} particles repeat a uid (first {unique[counts > 1][0]}); "
+            "remove duplicates in cryoSPARC"
+        )
+
+
+def _with_siblings(table: np.ndarray, path: Path) -> np.ndarray:
+    """Join the passthrough files that hold all particles; a file that holds only some of them is an error."""
+    partial: list[str] = []
+    for other_path in sorted(path.parent.glob("*passthrough*.cs"), key=_natural_order):
+        if other_path.name == path.name:
+            continue
+        other = _read_table(other_path)
+        if not set(other.dtype.names or ()) - set(table.dtype.names or ()):
+            continue
+        found = int(np.isin(table["uid"], other["uid"]).sum())
+        if found == len(table):
+            table = _join(table, other, other_path, None)
+        elif found:
+            partial.append(f"{other_path.name} holds {found} of {len(table)}")
+    names = table.dtype.names or ()
+    lacking = [group for group in _GROUPS_WANTED if not any(name.startswith(group) for name in names)]
+    if lacking and partial:
+        raise InputError(
+            f"{path} has no {'/'.join(lacking)} fields and no passthrough file holds all its particles "
+            f"({'; '.join(partial)}); use the particles of one job output"
+        )
+    return table
+
+
+def _join(table: np.ndarray, other: np.ndarray, other_path: Path, groups: Iterable[str] | None) -> np.ndarray:
+    """Add to `table` the fields of `other` it lacks (of the named groups), matched on uid."""
+    order = np.argsort(other["uid"], kind="stable")
+    at = np.searchsorted(other["uid"], table["uid"], sorter=order)
+    row = order[np.minimum(at, len(other) - 1)] if len(other) else np.zeros(0, np.int64)
+    missing = len(table) if len(other) == 0 else int((other["uid"][row] != table["uid"]).sum())
+    if missing:
+        raise InputError(f"{other_path} lacks {missing} of {len(table)} particles (matched on uid)")
+    present = table.dtype.names or ()
+    wanted = None if groups is None else tuple(groups)
+    added = [
+        name
+        for name in other.dtype.names or ()
+        if name not in present and (wanted is None or name.split("/")[0] in wanted)
+    ]
+    joined = np.empty(
+        len(table), dtype=[*((n, table.dtype[n]) for n in present), *((n, other.dtype[n]) for n in added)]
+    )
+    for name in present:
+        joined[name] = table[name]
+    for name in added:
+        joined[name] = other[name][row]
+    return joined
+
+
+def _read_group(path: Path) -> np.ndarray:
+    """Follow a .csg file: YAML with, for each group of fields, the .cs file that holds it."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a .csg file of cryoSPARC: it is not YAML") from error
+    results = content.get("results") if isinstance(content, dict) else None
+    groups: dict[Path, list[str]] = {}
+    for name, result in (results if isinstance(results, dict) else {}).items():
+        if isinstance(result, dict) and isinstance(result.get("metafile"), str):
+            file = path.parent / result["metafile"].removeprefix(">")
+            groups.setdefault(file, []).append(str(name))
+    if not groups:
+        raise InputError(
+            f"{path} names no .cs file: expected results with a metafile; export the group again"
+        )
+    # the rows are those of the job's own file, wherever the group names it
+    files = sorted(groups, key=lambda file: "passthrough" in file.name)
+    table = _read_table(files[0])
+    for file in files[1:]:
+        table = _join(table, _read_table(file), file, groups[file])
+    return table
+
+
+def _particles_of_job(folder: Path) -> Path:
+    """The file of a job folder to read: its group of particles, else the particles of its last iteration."""
+    groups = sorted(folder.glob("*particles*.csg"), key=_natural_order)
+    if len(groups) == 1:
+        return groups[0]
+    tables = sorted(folder.glob("*particles*.cs"), key=_natural_order)
+    own = [file for file in tables if "passthrough" not in file.name] or tables
+    kinds = {re.sub(r"_\d+(?=_particles)", "", file.name) for file in own}
+    if len(groups) > 1 or len(kinds) > 1:
+        listed = ", ".join(file.name for file in (groups or own)[:6])
+        raise InputError(f"{folder} holds several sets of particles: name one of {listed}")
+    if not own:
+        raise InputError(
+            f"{folder} holds no particles: expected *particles.csg or *particles.cs in a job folder"
+        )
+    return own[-1]
+
+
+def _natural_order(path: Path) -> list[tuple[bool, int, str]]:
+    """Sort key with numbers in order of size: iteration 10 comes after 9."""
+    return [
+        (part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path.name)
+    ]
