@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -166,7 +166,7 @@ class FourierStore:
         """Half set of each image, int64 (N,): 0 at even and 1 at odd positions."""
         return torch.arange(self.n, device=self.device) % 2
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "FourierStore":
         """A store whose coefficients, rotations and answers are on ``device``; needs room for them there."""
         return type(self)(
             self.plane.to(torch.device(device)),
@@ -179,7 +179,7 @@ class FourierStore:
             None if self._table_rows is None else self._table_rows.to(device),
         )
 
-    def select_original(self, rows: np.ndarray) -> Self:
+    def select_original(self, rows: np.ndarray) -> "FourierStore":
         """A store of the particles with these ORIGINAL rows, in that order; coefficients are not copied.
 
         Raises

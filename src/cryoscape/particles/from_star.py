@@ -9,10 +9,11 @@ import pandas as pd
 import torch
 
 from cryoscape.errors import InputError
-from cryoscape.io.star import StarFile, read_star
+from cryoscape.io.star import read_star
 from cryoscape.particles.locate import locate_files
 from cryoscape.particles.metadata import CtfTable, ImageAddresses, Particles, Poses
 from cryoscape.particles.stack import describe_stack_file
+from cryoscape.particles.star_columns import StarColumns
 from cryoscape.physics.rotations import matrix_from_relion_euler
 
 Need = Literal["need", "if_present", "skip"]
@@ -47,71 +48,6 @@ _CTF_COLUMNS = {
 }
 
 
-class StarColumns:
-    """Columns of a star file as arrays (N,), values of the optics groups spread over their particles."""
-
-    def __init__(self, star: StarFile) -> None:
-        self.path = star.path
-        self.dialect = star.dialect
-        self.particles = _without_underscores(star.particles)
-        self.optics = None if star.optics is None else _without_underscores(star.optics)
-        self.group = None if self.optics is None else self._group_of_each_row(self.optics)
-
-    def __len__(self) -> int:
-        return len(self.particles)
-
-    def _group_of_each_row(self, optics: pd.DataFrame) -> np.ndarray | None:
-        if "rlnOpticsGroup" not in optics or "rlnOpticsGroup" not in self.particles:
-            if len(optics) == 1:
-                return np.zeros(len(self), np.int64)
-            raise InputError(
-                f"{self.path}: {len(optics)} optics groups but no column _rlnOpticsGroup to tell them apart"
-            )
-        known = pd.Index(optics["rlnOpticsGroup"].map(_group_name))
-        used = self.particles["rlnOpticsGroup"].map(_group_name)
-        group = np.asarray(known.get_indexer(pd.Index(used)), dtype=np.int64)
-        if (group < 0).any():
-            row = int(np.flatnonzero(group < 0)[0])
-            raise InputError(
-                f"{self.path}: row {row} is in optics group {used.iloc[row]}, which the optics table lacks "
-                f"(it has {', '.join(map(str, known))})"
-            )
-        return group
-
-    def number(self, *names: str) -> np.ndarray | None:
-        """First of the columns that is there, float64 (N,); the optics table is looked in first."""
-        for name in names:
-            if self.optics is not None and self.group is not None and name in self.optics:
-                return self._to_numbers(self.optics[name], name)[self.group]
-            if name in self.particles:
-                return self._to_numbers(self.particles[name], name)
-        return None
-
-    def _to_numbers(self, column: pd.Series, name: str) -> np.ndarray:
-        values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-        unread = (
-            np.isnan(values)
-            & ~column.astype(str).str.strip().str.lower().isin(["nan", "<na>", ""]).to_numpy()
-        )
-        if unread.any():
-            row = int(np.flatnonzero(unread)[0])
-            raise InputError(f"{self.path}: _{name} of row {row} is {column.iloc[row]!r}, expected a number")
-        return values
-
-    def text(self, name: str) -> np.ndarray | None:
-        """A column of text, or None."""
-        return self.particles[name].astype(str).to_numpy() if name in self.particles else None
-
-
-def _without_underscores(table: pd.DataFrame) -> pd.DataFrame:
-    return table.rename(columns=lambda name: str(name).lstrip("_"))
-
-
-def _group_name(value: object) -> str:
-    text = str(value).strip()
-    return text[:-2] if text.endswith(".0") else text
-
-
 def particles_from_star(
     path: Path,
     datadir: Path | None = None,
@@ -141,8 +77,6 @@ def particles_from_star(
     """
     overrides = Overrides() if overrides is None else overrides
     columns = StarColumns(read_star(path))
-    if len(columns) == 0:
-        raise InputError(f"{path}: no particles in this star file")
     images = image_addresses(columns, datadir, locate)
     notices: list[str] = []
     box = _box_size(columns, overrides)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ class CtfTable:
         return tuple(field.name for field in fields(cls))
 
     @classmethod
-    def from_legacy(cls, array: np.ndarray) -> Self:
+    def from_legacy(cls, array: np.ndarray) -> "CtfTable":
         """From the (N, 9) array of ``ctf.pkl``: box, pixel, dfU, dfV, angle, kV, Cs, w, phase.
 
         Raises
@@ -62,9 +62,9 @@ class CtfTable:
         columns = [getattr(self, name) for name in self.column_names()]
         return np.stack(columns, axis=1).astype(np.float32)
 
-    def select(self, rows: np.ndarray) -> Self:
+    def select(self, rows: np.ndarray) -> "CtfTable":
         """The table of the particles at positions ``rows`` of this table, in that order."""
-        return type(self)(*(getattr(self, name)[rows] for name in self.column_names()))
+        return CtfTable(*(getattr(self, name)[rows] for name in self.column_names()))
 
     def pixel_size_at(self, box_size: int) -> np.ndarray:
         """Pixel size (N,) in Å after resampling to ``box_size`` pixels: pixel x original box / box."""
@@ -105,9 +105,9 @@ class Poses:
     def __len__(self) -> int:
         return len(self.rotation)
 
-    def select(self, rows: np.ndarray) -> Self:
+    def select(self, rows: np.ndarray) -> "Poses":
         """Poses at positions ``rows``, in that order."""
-        return type(self)(self.rotation[rows], self.shift_fraction[rows])
+        return Poses(self.rotation[rows], self.shift_fraction[rows])
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class ImageAddresses:
         return len(self.file_index)
 
     @classmethod
-    def whole_files(cls, files: Sequence[Path], counts: Sequence[int]) -> Self:
+    def whole_files(cls, files: Sequence[Path], counts: Sequence[int]) -> "ImageAddresses":
         """Every image of every file, in order."""
         return cls(
             tuple(files),
@@ -130,9 +130,9 @@ class ImageAddresses:
             np.concatenate([np.arange(n, dtype=np.int64) for n in counts] or [np.zeros(0, np.int64)]),
         )
 
-    def select(self, rows: np.ndarray) -> Self:
+    def select(self, rows: np.ndarray) -> "ImageAddresses":
         """Addresses at positions ``rows``, in that order."""
-        return type(self)(self.files, self.file_index[rows], self.image_index[rows])
+        return ImageAddresses(self.files, self.file_index[rows], self.image_index[rows])
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Particles:
     def __len__(self) -> int:
         return len(self.row)
 
-    def select(self, rows: np.ndarray) -> Self:
+    def select(self, rows: np.ndarray) -> "Particles":
         """Particles at positions ``rows`` (or where a boolean mask is true) of this table, in that order."""
 
         def cut(column: Any) -> Any:
@@ -177,7 +177,7 @@ class Particles:
             pixel_size_angstrom=None if self.pixel_size_angstrom is None else self.pixel_size_angstrom[rows],
         )
 
-    def select_original(self, rows: np.ndarray) -> Self:
+    def select_original(self, rows: np.ndarray) -> "Particles":
         """Particles whose row number in the ORIGINAL input is in ``rows``, in the order of ``rows``.
 
         Raises

@@ -1,27 +1,26 @@
 """Load a particle set from whatever the user has: stacks, lists, star, .cs, and pickles of poses and CTF."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cryoscape.errors import InputError
-from cryoscape.io.legacy_pickle import read_ctf, read_poses, read_rows
+from cryoscape.io.legacy_pickle import read_rows
 from cryoscape.io.stack_list import read_stack_list
 from cryoscape.particles.checks import check_ctf, check_poses, check_rows
 from cryoscape.particles.from_cryosparc import particles_from_cryosparc
 from cryoscape.particles.from_star import Need, Overrides, particles_from_star
-from cryoscape.particles.keys import KeyList, match_keys, read_key_list
-from cryoscape.particles.metadata import CtfTable, ImageAddresses, Particles, Poses
+from cryoscape.particles.joining import TABLE_SUFFIXES, Joining, read_table, with_ctf, with_poses
+from cryoscape.particles.keys import KeyList, read_key_list
+from cryoscape.particles.metadata import ImageAddresses, Particles
 from cryoscape.particles.stack import ImageStack, describe_stack_file
 
 __all__ = ["Overrides", "load_particles", "particles_from_cryosparc", "particles_from_star", "read_table"]
 
 logger = logging.getLogger("cryoscape")
 
-STAR_SUFFIXES = (".star",)
-CRYOSPARC_SUFFIXES = (".cs", ".csg")
 _PIXEL_TOLERANCE = 0.01
 _UNSET_PIXEL_SIZES = (0.0, 1.0)
 """What programs write in a header when they do not know the pixel size."""
@@ -74,11 +73,11 @@ def load_particles(
         loaded, header_pixel_size = _check_images(loaded)
     wanted_rows = None if ind is None else _read_ind(ind)
     already_cut = _is_cut_to(wanted_rows, loaded, keys)
-    context = _Context(loaded, keys, wanted_rows if already_cut else None)
+    context = Joining(loaded, keys, wanted_rows if already_cut else None)
     if poses is not None:
-        loaded = _with_poses(context, Path(poses))
+        loaded = with_poses(context, Path(poses))
     if ctf is not None:
-        loaded = _with_ctf(replace(context, particles=loaded), Path(ctf))
+        loaded = with_ctf(replace(context, particles=loaded), Path(ctf))
     if already_cut and wanted_rows is not None:
         n_original = max(loaded.n_original, int(wanted_rows.max()) + 1)
         rows = check_rows(wanted_rows, n_original, str(ind), source)
@@ -100,38 +99,13 @@ def load_particles(
     return loaded
 
 
-def read_table(
-    path: Path,
-    poses: Need = "if_present",
-    ctf: Need = "if_present",
-    overrides: Overrides | None = None,
-    datadir: Path | None = None,
-    locate: bool = False,
-) -> Particles:
-    """Metadata of a .star, .cs or .csg file (its images need not be there)."""
-    if path.suffix.lower() in STAR_SUFFIXES:
-        return particles_from_star(path, datadir, overrides, poses, ctf, locate)
-    if path.suffix.lower() in CRYOSPARC_SUFFIXES or path.is_dir():
-        return particles_from_cryosparc(path, datadir, overrides, poses, ctf, locate)
-    raise InputError(f"{path}: expected a .star, .cs or .csg file, found {path.suffix or 'no suffix'}")
-
-
-@dataclass(frozen=True)
-class _Context:
-    """What the rows of a further file may refer to: the particles, their keys, and how they were cut."""
-
-    particles: Particles
-    keys: KeyList
-    cut_rows: np.ndarray | None
-
-
 def _read_source(
     source: Path, datadir: Path | None, own_poses: bool, own_ctf: bool, locate: bool
 ) -> Particles:
     if not source.exists():
         raise InputError(f"{source}: no such file")
     suffix = source.suffix.lower()
-    if suffix in (*STAR_SUFFIXES, *CRYOSPARC_SUFFIXES) or source.is_dir():
+    if suffix in TABLE_SUFFIXES or source.is_dir():
         poses: Need = "if_present" if own_poses else "skip"
         ctf: Need = "if_present" if own_ctf else "skip"
         return read_table(source, poses, ctf, datadir=datadir, locate=locate)
@@ -214,77 +188,6 @@ def _is_cut_to(rows: np.ndarray | None, particles: Particles, keys: KeyList) -> 
         return False
     beyond = rows.size == len(particles) and rows.size > 0 and rows.max() >= len(particles)
     return bool(beyond)
-
-
-def _with_poses(context: _Context, path: Path) -> Particles:
-    particles = context.particles
-    if path.suffix.lower() == ".pkl":
-        rotation, shift = read_poses(path)
-        table = Poses(rotation, shift)
-        positions, notices = _positions(context, len(table), _pickle_keys(path), path, "poses")
-    else:
-        read = read_table(path, poses="need", ctf="skip")
-        if read.poses is None:
-            raise InputError(f"{path}: no poses: use the Refine3D run_data.star")
-        table = read.poses
-        positions, notices = _positions(context, len(table), KeyList.of(read), path, "poses")
-        notices = [*read.notices, *notices]
-    particles = _longer_input(particles, context, positions, len(table))
-    return replace(particles, poses=table.select(positions), notices=(*particles.notices, *notices))
-
-
-def _with_ctf(context: _Context, path: Path) -> Particles:
-    particles = context.particles
-    if path.suffix.lower() == ".pkl":
-        table = CtfTable.from_legacy(read_ctf(path))
-        positions, notices = _positions(context, len(table), _pickle_keys(path), path, "CTF")
-    else:
-        read = read_table(path, poses="skip", ctf="need")
-        if read.ctf is None:
-            raise InputError(f"{path}: no CTF in this file")
-        table = read.ctf
-        positions, notices = _positions(context, len(table), KeyList.of(read), path, "CTF")
-        notices = [*read.notices, *notices]
-    particles = _longer_input(particles, context, positions, len(table))
-    return replace(particles, ctf=table.select(positions), notices=(*particles.notices, *notices))
-
-
-def _longer_input(particles: Particles, context: _Context, positions: np.ndarray, n_table: int) -> Particles:
-    """A stack cut before has as many original rows as the uncut table beside it."""
-    if positions is not context.cut_rows:
-        return particles
-    return replace(particles, n_original=max(particles.n_original, n_table))
-
-
-def _pickle_keys(path: Path) -> KeyList | None:
-    return read_key_list(path)
-
-
-def _positions(
-    context: _Context, n_table: int, table_keys: KeyList | None, path: Path, what: str
-) -> tuple[np.ndarray, list[str]]:
-    """Row of a table for each particle: by key where both have one, else by count and original row."""
-    n = len(context.particles)
-    match = None if table_keys is None else match_keys(context.keys, table_keys)
-    if match is not None and match.n_missing == 0:
-        in_order = np.array_equal(match.positions, np.arange(n))
-        return match.positions, [] if in_order else [f"{path}: {what} matched to particles by {match.by}"]
-    if match is not None and n_table != n:
-        first = int(np.flatnonzero(match.positions < 0)[0])
-        raise InputError(
-            f"{path}: {n_table} {what}, {context.particles.source}: {n} particles; {match.n_missing} of them "
-            f"have no {what} (first: row {first}): use files of one and the same job"
-        )
-    if n_table == n:
-        return np.arange(n), []
-    if n_table == context.keys.n_original:
-        return context.particles.row, []
-    if context.cut_rows is not None and n_table > int(context.cut_rows.max()):
-        return context.cut_rows, [f"{path}: {what} selected with --ind, as the stack is cut already"]
-    raise InputError(
-        f"{path}: {n_table} {what}, but {context.particles.source} has {n} particles: use files of one and "
-        "the same job, or give the rows with --ind if the stack was cut"
-    )
 
 
 def _finish(particles: Particles, keys: KeyList, poses_from: Path, ctf_from: Path) -> Particles:

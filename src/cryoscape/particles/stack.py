@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from queue import Queue
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class ImageStack:
         self.pixel_size_angstrom = self.files[0].pixel_size_angstrom
 
     @classmethod
-    def from_particles(cls, particles: Particles) -> Self:
+    def from_particles(cls, particles: Particles) -> "ImageStack":
         """Images of ``particles``; ``pixel_size_angstrom`` is the median of theirs, else the header's.
 
         Raises

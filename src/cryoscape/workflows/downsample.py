@@ -128,7 +128,7 @@ def downsample(
 
 
 def downsample_volume(source: Path, box_size: int, output: Path) -> DownsampleResult:
-    """Write a volume cropped in Fourier space to ``box_size``, its sum, extent and origin preserved.
+    """Write a volume cropped in Fourier space to ``box_size``, its density, extent and origin preserved.
 
     Raises
     ------
@@ -258,7 +258,7 @@ def _write_lists(
         cropped_from = None
     elif output.suffix.lower() == ".txt" or chunk is not None:
         keyed = output.with_suffix(".txt")
-        names = [Path(os.path.relpath(part.path, keyed.parent)) for part in parts]
+        names = [Path(os.path.relpath(part.path, keyed.parent)).as_posix() for part in parts]
         write_stack_list(keyed, names)
     write_key_list(keyed, KeyList.of(particles, cropped_from))
 

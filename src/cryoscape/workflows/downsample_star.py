@@ -33,32 +33,31 @@ def write_downsampled_star(
     """
     star = read_star(particles.source)
     rows = star.particles.iloc[particles.row].reset_index(drop=True)
-    prefix = "_" if str(rows.columns[0]).startswith("_") else ""
-    rows[prefix + "rlnImageName"] = _image_names(stacks, output.parent)
+    rows["rlnImageName"] = _image_names(stacks, output.parent)
     # An odd box loses its last row and column first, which leaves the pixel size as it is.
     scale = (old_box - old_box % 2) / new_box
     for column in _PIXEL_COLUMNS:
-        if prefix + column in rows:
-            rows[prefix + column] = pd.to_numeric(rows[prefix + column]) / scale
+        if column in rows:
+            rows[column] = pd.to_numeric(rows[column]) / scale
     optics = None if star.optics is None else star.optics.copy()
     if optics is None:
-        _rescale(rows, prefix, scale, new_box, complete=True)
+        _rescale(rows, scale, new_box, complete=True)
     else:
-        _rescale(optics, prefix, scale, new_box, complete=True)
-        _rescale(rows, prefix, scale, new_box, complete=False)
+        _rescale(optics, scale, new_box, complete=True)
+        _rescale(rows, scale, new_box, complete=False)
     write_star(output, rows, optics)
 
 
-def _rescale(table: pd.DataFrame, prefix: str, scale: float, new_box: int, complete: bool) -> None:
+def _rescale(table: pd.DataFrame, scale: float, new_box: int, complete: bool) -> None:
     """Put the new box and pixel size wherever a table holds the old; ``complete`` adds what is missing."""
-    if complete or prefix + "rlnImageSize" in table:
-        table[prefix + "rlnImageSize"] = new_box
-    present = [prefix + column for column in _PIXEL_SIZE_COLUMNS if prefix + column in table]
-    detector, magnification = prefix + "rlnDetectorPixelSize", prefix + "rlnMagnification"
+    if complete or "rlnImageSize" in table:
+        table["rlnImageSize"] = new_box
+    present = [column for column in _PIXEL_SIZE_COLUMNS if column in table]
+    detector, magnification = "rlnDetectorPixelSize", "rlnMagnification"
     for column in [*present, *([detector] if detector in table else [])]:
         table[column] = pd.to_numeric(table[column]) * scale
     if complete and not present and detector in table and magnification in table:
-        table[prefix + "rlnImagePixelSize"] = table[detector] * 1e4 / pd.to_numeric(table[magnification])
+        table["rlnImagePixelSize"] = table[detector] * 1e4 / pd.to_numeric(table[magnification])
 
 
 def _image_names(stacks: Sequence[tuple[Path, int]], folder: Path) -> np.ndarray:
