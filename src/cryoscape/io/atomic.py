@@ -1,5 +1,6 @@
 """Files appear whole or not at all: write to a temporary name, then rename."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ def replace_when_done(path: PathLikeStr) -> Iterator[Path]:
     Raises
     ------
     InputError
-        If the folder cannot be written.
+        If the folder cannot be written, or the disk is full.
     """
     target = Path(path)
     try:
@@ -35,6 +36,10 @@ def replace_when_done(path: PathLikeStr) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(f"cannot write {target}: {error.strerror}; make room and run again") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -73,6 +73,10 @@ def load_pickles(path: PathLikeStr) -> list[Any]:
         while stream.tell() < len(data):
             found.append(_ArrayUnpickler(stream).load())
     except _UnsafePickleError as error:
+        if str(error).startswith("torch."):
+            raise InputError(
+                f"{path} holds torch tensors, expected numpy arrays; save them as such"
+            ) from error
         raise InputError(
             f"unsafe pickle {path}: it asks for {error}, expected only arrays; do not use it"
         ) from error

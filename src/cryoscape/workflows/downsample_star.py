@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cryoscape.io.star import read_star, write_star
+from cryoscape.particles.keys import read_key_list
 from cryoscape.particles.metadata import Particles
 
 _PIXEL_SIZE_COLUMNS = ("rlnImagePixelSize", "rlnPixelSize")
@@ -32,7 +33,7 @@ def write_downsampled_star(
         Side of the images before and after, in pixels.
     """
     star = read_star(particles.source)
-    rows = star.particles.iloc[particles.row].reset_index(drop=True)
+    rows = star.particles.iloc[_positions(particles, len(star.particles))].reset_index(drop=True)
     rows["rlnImageName"] = _image_names(stacks, output.parent)
     # An odd box loses its last row and column first, which leaves the pixel size as it is.
     scale = (old_box - old_box % 2) / new_box
@@ -46,6 +47,14 @@ def write_downsampled_star(
         _rescale(optics, scale, new_box, complete=True)
         _rescale(rows, scale, new_box, complete=False)
     write_star(output, rows, optics)
+
+
+def _positions(particles: Particles, n_rows: int) -> np.ndarray:
+    """Line of the star file each particle is on; its row is that in the original input."""
+    keys = read_key_list(particles.source)
+    if keys is None or len(keys) != n_rows:
+        return particles.row
+    return np.asarray(pd.Index(keys.row).get_indexer(pd.Index(particles.row)))
 
 
 def _rescale(table: pd.DataFrame, scale: float, new_box: int, complete: bool) -> None:
