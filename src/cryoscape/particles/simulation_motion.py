@@ -2,13 +2,23 @@
 
 The motion file is JSON::
 
-    {"path": "closed", "steps": 60,
-     "bodies": {"stalk": {"chains": {"rna": "BC", "proteins": "F"}, "rotation_degrees": 20,
-                          "axis": [0, 0, 1], "pivot": [12.0, 3.5, -8.0],
-                          "translation_angstrom": [0, 0, 5], "phase": 0.25}}}
+    {
+        "path": "closed",
+        "steps": 60,
+        "bodies": {
+            "stalk": {
+                "chains": {"rna": "BC", "proteins": "F"},
+                "rotation_degrees": 20,
+                "axis": [0, 0, 1],
+                "pivot": [12.0, 3.5, -8.0],
+                "translation_angstrom": [0, 0, 5],
+                "phase": 0.25,
+            }
+        },
+    }
 
-Along a "closed" path, t runs once around from 0 to 1 and each body is moved by cos(2 pi (t + phase)) times its
-rotation and translation; along a "line", by 2 t - 1 (the phase is not used). Bodies rotate about ``axis``
+Along a "closed" path, t runs once around from 0 to 1 and each body is moved by cos(2 pi (t + phase)) times
+its rotation and translation; along a "line", by 2 t - 1 (the phase is not used). Bodies rotate about ``axis``
 (right-handed) through ``pivot``, in the frame of the files; without a pivot it is where the body touches the
 rest, without an axis the one across body and rest, so that the body swings like a gate.
 """
@@ -78,9 +88,7 @@ def _checked(body: Any, path: Path, name: str) -> dict[str, Any]:
         if not isinstance(body.get(key, 0.0), int | float):
             raise InputError(f"{path}, body {name}: {key} is {body[key]!r}, expected a number")
     if not body.get("rotation_degrees") and not body.get("translation_angstrom"):
-        raise InputError(
-            f"{path}, body {name}: nothing moves; give rotation_degrees or translation_angstrom"
-        )
+        raise InputError(f"{path}, body {name}: nothing moves; give rotation_degrees or translation_angstrom")
     return body
 
 
@@ -106,7 +114,9 @@ def _hinge(
     own = scene.coordinates_angstrom[atoms]
     if (pivot is None or axis is None) and not len(rest):
         raise InputError(f"{path}, body {name}: give pivot and axis, there is no part at rest to hinge on")
-    pivot = _contact(own, scene.coordinates_angstrom[rest]) if pivot is None else pivot - scene.centre_angstrom
+    pivot = (
+        _contact(own, scene.coordinates_angstrom[rest]) if pivot is None else pivot - scene.centre_angstrom
+    )
     if axis is None:
         axis = np.cross(own.mean(axis=0) - pivot, scene.coordinates_angstrom[rest].mean(axis=0) - pivot)
     length = float(np.linalg.norm(axis))
