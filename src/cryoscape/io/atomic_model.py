@@ -67,7 +67,7 @@ def read_atomic_model(path: PathLikeStr, waters: bool = True) -> AtomicModel:
     if not path.is_file():
         raise InputError(f"cannot read the atomic model {path}: no such file; check the path")
     try:
-        structure = gemmi.read_structure(str(path))
+        structure = gemmi.read_structure(str(path), merge_chain_parts=False)
     except (RuntimeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} is not an atomic model in PDB or mmCIF format ({reason})") from error

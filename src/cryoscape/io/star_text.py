@@ -10,7 +10,7 @@ from cryoscape.errors import InputError
 _BLOCK_LINE = re.compile(rb"^[ \t]*data_(\S*)[ \t]*(?:#.*)?$", re.MULTILINE)
 _TOKEN = re.compile(rb"\"[^\"\n]*\"(?!\S)|'[^'\n]*'(?!\S)|\S+")
 _COMMENT_LINE = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
-_SINGLE_QUOTED = re.compile(rb"(?<!\S)'([^'\"\n]*)'(?!\S)")
+_SINGLE_QUOTED = re.compile(rb"(?<!\S)'([^'\n]*)'(?!\S)")
 
 
 @dataclass(frozen=True)
@@ -113,5 +113,5 @@ def table_text(block: StarBlock, path: Path) -> bytes:
     if b"'" in text or b'"' in text:
         # An unclosed quotation mark would swallow the rows that follow it.
         block.check_rows(path)
-        text = _SINGLE_QUOTED.sub(rb'"\1"', text)
+        text = _SINGLE_QUOTED.sub(lambda match: b'"' + match[1].replace(b'"', b'""') + b'"', text)
     return text
