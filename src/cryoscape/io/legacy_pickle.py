@@ -41,6 +41,8 @@ class _ArrayUnpickler(pickle.Unpickler):
             return _encode_latin
         if module.startswith("numpy.dtypes") and name.endswith("DType"):
             return getattr(np.dtypes, name)
+        if module in ("__builtin__", "builtins") and name == "bytes":
+            return _empty_bytes
         if module in _BUILDER_MODULES and name in _BUILDERS:
             return _BUILDERS[name]
         raise _UnsafePickleError(f"{module}.{name}")
@@ -48,6 +50,11 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 class _UnsafePickleError(pickle.UnpicklingError):
     """The pickle asks for something other than arrays."""
+
+
+def _empty_bytes() -> bytes:
+    """What old protocols call for b""; with an argument (which could ask for any size) it fails."""
+    return b""
 
 
 def _encode_latin(text: str, encoding: str = "latin1") -> bytes:

@@ -156,15 +156,17 @@ class StackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            if self._written != self._shape[0]:
-                failure = ValueError(f"stack of {self._shape[0]} images got only {self._written}")
-                self._handle.close()
-                self._context.__exit__(ValueError, failure, None)
-                raise failure
-            self._handle.seek(0)
-            self._handle.write(self._final_header())
-        self._handle.close()
+        try:
+            if kind is None:
+                if self._written != self._shape[0]:
+                    raise ValueError(f"stack of {self._shape[0]} images got only {self._written}")
+                self._handle.seek(0)
+                self._handle.write(self._final_header())
+            self._handle.close()
+        except BaseException as failure:
+            self._handle.close()
+            self._context.__exit__(type(failure), failure, failure.__traceback__)
+            raise
         self._context.__exit__(kind, error, trace)
 
     def _final_header(self) -> bytes:
@@ -173,4 +175,6 @@ class StackWriter:
         rms = float(np.sqrt(max(0.0, self._sums[1] / n - mean**2)))
         low, high = self._range if self._written else (0.0, 0.0)
         statistics = (low, high, float(mean), rms)
-        return header_bytes(self._shape, self._dtype, self._pixel_size_angstrom, (0, 0, 0), True, statistics)
+        return header_bytes(
+            self._shape, self._dtype, self._pixel_size_angstrom, (0.0, 0.0, 0.0), True, statistics
+        )
