@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from particle_files import legacy_ctf, random_rotations
 
 from cryoscape.errors import InputError
 from cryoscape.particles.metadata import CtfTable, ImageAddresses, Particles, Poses
+from particle_files import legacy_ctf, random_rotations
 
 
 def particles_of(n: int) -> Particles:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from particle_files import noise_images, write_map, write_stack
 
 from cryoscape.errors import InputError
 from cryoscape.particles.metadata import ImageAddresses, Particles
 from cryoscape.particles.stack import ImageStack, describe_stack_file, find_bad_images, prefetch
+from particle_files import noise_images, write_map, write_stack
 
 
 def stack_of(*files: Path, addresses: ImageAddresses | None = None) -> ImageStack:
@@ -22,7 +22,9 @@ def stack_of(*files: Path, addresses: ImageAddresses | None = None) -> ImageStac
 
 
 def particles_of(addresses: ImageAddresses) -> Particles:
-    return Particles(addresses, np.arange(len(addresses)), None, None, None, None, Path("p"), None, len(addresses))
+    return Particles(
+        addresses, np.arange(len(addresses)), None, None, None, None, Path("p"), None, len(addresses)
+    )
 
 
 @pytest.fixture(scope="module")

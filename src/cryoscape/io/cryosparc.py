@@ -16,6 +16,8 @@ from cryoscape.typing import PathLikeStr
 
 _KINDS = {"uid": ("iu", "integers"), "blob/path": ("SU", "text"), "blob/idx": ("iu", "integers")}
 _SHAPES = {"blob/shape": (2,), "pose": (3,), "shift": (2,)}
+_MAX_HEADER_BYTES = 1024**2
+"""A table with the alignments of 100 classes passes numpy's limit of 10,000 bytes."""
 _GROUPS_WANTED = ("blob", "ctf", "alignments")
 
 
@@ -49,7 +51,7 @@ def read_cryosparc(path: PathLikeStr) -> np.ndarray:
 
 def _read_table(path: Path) -> np.ndarray:
     try:
-        table = np.load(path, allow_pickle=False)
+        table = np.load(path, allow_pickle=False, max_header_size=_MAX_HEADER_BYTES)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}; check the path") from error
     except (ValueError, EOFError) as error:

@@ -25,7 +25,7 @@ _ABERRATIONS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike
 class Overrides:
     """Values that replace those of a file (None: the file's own)."""
 
-    box_size_px: float | None = None
+    box_size_px: int | None = None
     pixel_size_angstrom: float | None = None
     voltage_kv: float | None = None
     spherical_aberration_mm: float | None = None

@@ -77,7 +77,7 @@ class CtfTable:
         chosen = slice(None) if rows is None else np.asarray(rows)
 
         def column(name: str) -> torch.Tensor:
-            return torch.as_tensor(getattr(self, name)[chosen], dtype=dtype)
+            return torch.as_tensor(np.array(getattr(self, name)[chosen]), dtype=dtype)
 
         return CtfParameters(
             defocus_u_angstrom=column("defocus_u_angstrom"),

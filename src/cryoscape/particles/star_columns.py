@@ -48,7 +48,8 @@ class StarColumns:
         return None
 
     def _to_numbers(self, column: pd.Series, name: str) -> np.ndarray:
-        values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+        # copied, as pandas may answer with an array that torch must not share
+        values = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
         unread = (
             np.isnan(values)
             & ~column.astype(str).str.strip().str.lower().isin(["nan", "<na>", ""]).to_numpy()
