@@ -15,9 +15,6 @@ from cryoscape.errors import InputError
 from cryoscape.io.atomic_model import read_atomic_model
 from cryoscape.physics.density import atom_density
 
-ChainSets = Mapping[str, Any]
-"""File stem to its chains: a text of one-letter names, a list of names, or "*" for all."""
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -45,8 +42,10 @@ class Scene:
         """Distance of the outermost atom from the centre."""
         return float(np.linalg.norm(self.coordinates_angstrom, axis=1).max())
 
-    def atoms_of(self, chains: ChainSets, where: str) -> Int[np.ndarray, " m"]:
+    def atoms_of(self, chains: Any, where: str) -> Int[np.ndarray, " m"]:
         """Rows of the atoms of some chains, ascending.
+
+        ``chains`` maps file stems to one-letter names in a text, a list of names, or "*" for all chains.
 
         Raises
         ------
