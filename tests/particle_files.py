@@ -1,6 +1,7 @@
 """Small particle files for tests, written by independent libraries or by hand."""
 
 import pickle
+import warnings
 from pathlib import Path
 
 import mrcfile
@@ -15,7 +16,8 @@ def noise_images(n: int, box: int, seed: int = 0) -> np.ndarray:
 
 def write_stack(path: Path, images: np.ndarray, pixel_size: float = 0.0) -> Path:
     """An MRC image stack written by mrcfile."""
-    with mrcfile.new(path, overwrite=True) as mrc:
+    with warnings.catch_warnings(), mrcfile.new(path, overwrite=True) as mrc:
+        warnings.simplefilter("ignore", RuntimeWarning)  # of NaN, which some tests mean
         mrc.set_data(images)
         mrc.set_image_stack()
         mrc.voxel_size = pixel_size
@@ -90,9 +92,18 @@ def relion30_rows(n: int, stack: str, seed: int = 0, pixel_size: float = 1.5) ->
     rows: list[dict[str, object]] = []
     for i in range(n):
         defocus = float(np.round(rng.uniform(10000, 20000), 1))
-        values: list[object] = [f"{i + 1:06d}@{stack}", defocus, defocus - 300, round(rng.uniform(-90, 90), 2)]
+        values: list[object] = [
+            f"{i + 1:06d}@{stack}",
+            defocus,
+            defocus - 300,
+            round(rng.uniform(-90, 90), 2),
+        ]
         values += [300, 2.7, 0.1, 0.0, 10000, pixel_size]
-        values += [round(rng.uniform(-180, 180), 3), round(rng.uniform(0, 180), 3), round(rng.uniform(-180, 180), 3)]
+        values += [
+            round(rng.uniform(-180, 180), 3),
+            round(rng.uniform(0, 180), 3),
+            round(rng.uniform(-180, 180), 3),
+        ]
         values += [round(rng.uniform(-4, 4), 3), round(rng.uniform(-4, 4), 3)]
         rows.append(dict(zip(STAR_30_COLUMNS, values, strict=True)))
     return rows

@@ -5,7 +5,7 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cryoscape.errors import InputError
@@ -38,6 +38,7 @@ def three_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Path, .
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 59), max_size=80))
+@example(rows=[51, 51, 53])
 def test_any_rows_come_in_the_order_asked(
     three_files: tuple[tuple[Path, ...], np.ndarray], rows: list[int]
 ) -> None:

@@ -59,17 +59,18 @@ def measure(stack: ImageStack, config: PreprocessConfig) -> ImageStatistics:
     background, spread = [], []
     outside = background_pixels(stack.box_size)
     subtract: bool | None = {"auto": None, "keep": False, "subtract": True}[config.background]
-    blocks = [np.array_split(rows, max(1, len(rows) // 100))]
-    for block in blocks[0]:
+    blocks = np.array_split(rows, max(1, len(rows) // 100))
+    for block in blocks:
         images = _good_images(stack, block)
-        background.append(images[:, outside].mean(dim=1))
-        spread.append(images.std(dim=(1, 2)))
-    in_std = (torch.cat(background).abs() / torch.cat(spread)).median().item() if len(rows) else 0.0
-    if sum(len(values) for values in spread) == 0:
+        if len(images):
+            background.append(images[:, outside].mean(dim=1))
+            spread.append(images.std(dim=(1, 2)))
+    if not spread:
         raise InputError("the images sampled are all constant or not finite: is this a stack of particles?")
+    in_std = (torch.cat(background).abs() / torch.cat(spread)).median().item()
     if subtract is None:
         subtract = in_std > _BACKGROUND_TOLERANCE
-    for block in blocks[0]:
+    for block in blocks:
         images = _good_images(stack, block)
         if subtract:
             images = images - images[:, outside].mean(dim=1)[:, None, None]

@@ -188,7 +188,8 @@ def _read_run(
 ) -> None:
     first, count = int(index[0]), int(index[-1] - index[0]) + 1
     offset = file.data_offset + first * file.image_bytes
-    whole = count == len(index) and bool(np.all(np.diff(slots) == 1))
+    # as many rows as images is not enough: one may be asked for twice and its neighbour not at all
+    whole = bool(np.all(np.diff(index) == 1)) and bool(np.all(np.diff(slots) == 1))
     if whole and file.dtype == np.float32 and file.dtype.isnative:
         _read_exactly(file, handle, images[slots[0] : slots[0] + count], offset)
         return
