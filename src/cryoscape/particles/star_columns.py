@@ -50,10 +50,7 @@ class StarColumns:
     def _to_numbers(self, column: pd.Series, name: str) -> np.ndarray:
         # copied, as pandas may answer with an array that torch must not share
         values = np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
-        unread = (
-            np.isnan(values)
-            & ~column.astype(str).str.strip().str.lower().isin(["nan", "<na>", ""]).to_numpy()
-        )
+        unread = np.isnan(values) & column.notna().to_numpy()
         if unread.any():
             row = int(np.flatnonzero(unread)[0])
             raise InputError(f"{self.path}: _{name} of row {row} is {column.iloc[row]!r}, expected a number")
