@@ -17,6 +17,7 @@ from particle_files import (
     noise_images,
     random_rotations,
     relion30_rows,
+    without_fields,
     write_cs,
     write_map,
     write_pickle,
@@ -325,3 +326,24 @@ def test_images_may_be_elsewhere(folder: Path) -> None:
     with pytest.raises(InputError, match="image files are missing"):
         load_particles(star, images_only=True)
     assert len(load_particles(star, require_images=False, images_only=True)) == N
+
+
+def test_a_job_folder_of_a_cryosparc_project(tmp_path: Path) -> None:
+    """Paths of a .cs file are relative to the project, which holds the job's folder."""
+    job, extracted = tmp_path / "P1" / "J12", tmp_path / "P1" / "J3" / "extract"
+    job.mkdir(parents=True)
+    extracted.mkdir(parents=True)
+    write_stack(extracted / "s.mrc", noise_images(N, BOX), 1.5)
+    table = cryosparc_table(N, ">J3/extract/s.mrc", BOX)
+    write_cs(
+        job / "J12_004_particles.cs",
+        without_fields(table, "blob/path", "blob/idx", "blob/shape", "blob/psize_A"),
+    )
+    write_cs(job / "J12_passthrough_particles.cs", table[::-1])
+    for source in (job, job / "J12_004_particles.cs"):
+        particles = load_particles(source)
+        assert particles.images is not None
+        assert particles.images.files == (extracted / "s.mrc",)
+        assert particles.images.image_index.tolist() == list(range(N))
+        assert particles.poses is not None
+        assert particles.ctf is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryoscape.errors import InputError
 
-_BLOCK_LINE = re.compile(rb"^[ \t]*data_(\S*)[ \t]*(?:#.*)?$", re.MULTILINE)
+_BLOCK_LINE = re.compile(rb"[ \t]*data_(\S*)[ \t]*(?:#.*)?")
 _TOKEN = re.compile(rb"\"[^\"\n]*\"(?!\S)|'[^'\n]*'(?!\S)|\S+")
 _COMMENT_LINE = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
 _SINGLE_QUOTED = re.compile(rb"(?<!\S)'([^'\n]*)'(?!\S)")
@@ -56,18 +56,29 @@ def split_blocks(data: bytes, path: Path) -> list[StarBlock]:
     InputError
         If there is no block.
     """
-    starts = list(_BLOCK_LINE.finditer(data))
-    if not starts:
+    heads = list(_block_lines(data))
+    if not heads:
         raise InputError(f"{path} is not a star file: it has no line data_...; check the path")
     blocks: list[StarBlock] = []
     line, counted_to = 1, 0
-    for i, match in enumerate(starts):
-        end = starts[i + 1].start() if i + 1 < len(starts) else len(data)
-        name = match.group(1).decode("utf-8", errors="replace")
+    for i, (_, start, name) in enumerate(heads):
+        end = heads[i + 1][0] if i + 1 < len(heads) else len(data)
         # lines are counted once over the whole file, not from its start for every block
-        line, counted_to = line + data.count(b"\n", counted_to, match.end()), match.end()
-        blocks.append(_read_block(name, data, match.end(), end, line, path))
+        line, counted_to = line + data.count(b"\n", counted_to, start), start
+        blocks.append(_read_block(name, data, start, end, line, path))
     return blocks
+
+
+def _block_lines(data: bytes) -> Iterator[tuple[int, int, str]]:
+    """Start and end of each line ``data_name``, and the name; a search is far faster than looking at lines."""
+    at = data.find(b"data_")
+    while at >= 0:
+        start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        match = _BLOCK_LINE.fullmatch(data[start:end])
+        if match is not None:
+            yield start, end, match.group(1).decode("utf-8", errors="replace")
+        at = data.find(b"data_", end)
 
 
 def _read_block(name: str, data: bytes, start: int, end: int, line: int, path: Path) -> StarBlock:

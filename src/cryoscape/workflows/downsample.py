@@ -4,7 +4,8 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,8 +20,9 @@ from cryoscape.particles.keys import KeyList, write_key_list
 from cryoscape.particles.memory import working_batch
 from cryoscape.particles.metadata import Particles
 from cryoscape.particles.readers import load_particles
+from cryoscape.particles.resampling import shrink_images
 from cryoscape.particles.stack import ImageStack, find_bad_images, prefetch
-from cryoscape.physics.fourier import crop_images, crop_volume
+from cryoscape.physics.fourier import crop_volume
 from cryoscape.workflows.disk import check_free_space
 from cryoscape.workflows.downsample_star import write_downsampled_star
 from cryoscape.workflows.progress import format_seconds, progress
@@ -101,8 +103,8 @@ def downsample(
     for path in {output.parent, *(part.path.parent for part in parts)}:
         path.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    with _threads(max_threads):
-        bad = _write_stacks(stack, parts, box_size, pixel_size, batch_size)
+    with ThreadPoolExecutor(_n_threads(max_threads)) as executor:
+        bad = _write_stacks(stack, parts, box_size, pixel_size, batch_size, executor)
     seconds = max(time.monotonic() - start, 1e-9)
     _write_lists(particles, stack, output, parts, box_size, chunk)
     _report_bad(particles.row[bad])
@@ -199,22 +201,23 @@ def _check_outputs(particles: Particles, output: Path, parts: list[_Part]) -> No
             raise InputError(f"{path}: is an input; give another -o, so that the original images stay")
 
 
-@contextmanager
-def _threads(most: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(most, before)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _n_threads(most: int) -> int:
+    """Cores this process may use (a batch system may grant fewer than the machine has), at most ``most``."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(most, cores))
 
 
 def _write_stacks(
-    stack: ImageStack, parts: list[_Part], box_size: int, pixel_size: float, batch_size: int | None
+    stack: ImageStack,
+    parts: list[_Part],
+    box_size: int,
+    pixel_size: float,
+    batch_size: int | None,
+    executor: Executor,
 ) -> np.ndarray:
     """Write every part; positions of images that are constant or not finite are answered.
 
-    Three things go on at once: a thread reads ahead, one transforms, and this one writes.
+    Three things go on at once: a thread reads ahead, those of the executor transform, and this one writes.
     """
     batch = working_batch(stack.source_box_size)
     batch = batch if batch_size is None else min(batch, batch_size)
@@ -224,7 +227,7 @@ def _write_stacks(
         for part in parts:
             writer = whole.enter_context(StackWriter(part.path, part.stop - part.start, box_size, pixel_size))
             rows = np.arange(part.start, part.stop)
-            for positions, small, bad in prefetch(_shrunk(stack, rows, batch, box_size), 2):
+            for positions, small, bad in prefetch(_shrunk(stack, rows, batch, box_size, executor), 2):
                 writer.append(small)
                 bad_positions.append(positions[bad])
                 done += len(positions)
@@ -233,10 +236,10 @@ def _write_stacks(
 
 
 def _shrunk(
-    stack: ImageStack, rows: np.ndarray, batch: int, box_size: int
+    stack: ImageStack, rows: np.ndarray, batch: int, box_size: int, executor: Executor
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     for positions, images in stack.iterate(batch, rows):
-        small = crop_images(torch.from_numpy(images), box_size).numpy()
+        small = shrink_images(images, box_size, executor)
         # A NaN spreads over all of its image and a constant stays one: the small image shows both.
         yield positions, small, find_bad_images(small)
 

@@ -1,0 +1,52 @@
+"""Shrink blocks of images on several processor cores."""
+
+from concurrent.futures import Executor
+
+import numpy as np
+import scipy.fft
+
+_BLOCK_BYTES = 1024**2
+"""Images transformed together: all steps of one such block stay in a core's cache."""
+
+
+def shrink_images(images: np.ndarray, box_size: int, executor: Executor | None = None) -> np.ndarray:
+    """Crop the Fourier transforms of images, as `physics.fourier.crop_images` does, several times as fast.
+
+    The sum of each image is preserved. Columns that will be cropped are left out of the second transform, and
+    as both boxes are even, moving the origin to a corner and back cancels.
+
+    Parameters
+    ----------
+    images
+        (n, D, D) real, D even.
+    box_size
+        New side D', even and at most D.
+    executor
+        Threads to share the work; default the calling one.
+
+    Returns
+    -------
+    (n, D', D') float32
+    """
+    old = images.shape[-1]
+    if old % 2 or box_size % 2 or box_size > old:
+        raise ValueError(f"cannot shrink images of {old} px to {box_size} px: expected even, smaller boxes")
+    small = np.empty((len(images), box_size, box_size), dtype=np.float32)
+    step = max(1, _BLOCK_BYTES // (4 * old * old))
+
+    def shrink(start: int) -> None:
+        small[start : start + step] = _shrink_block(images[start : start + step], box_size)
+
+    starts = range(0, len(images), step)
+    # the results are awaited even where they are nothing, so that an error is not lost
+    list(map(shrink, starts) if executor is None else executor.map(shrink, starts))
+    return small
+
+
+def _shrink_block(images: np.ndarray, box_size: int) -> np.ndarray:
+    half = box_size // 2
+    rows = scipy.fft.rfft(images.astype(np.float32, copy=False), axis=-1)[..., : half + 1]
+    columns = scipy.fft.fft(rows, axis=-2)
+    kept = np.concatenate([columns[:, :half], columns[:, images.shape[-1] - half :]], axis=-2)
+    kept = scipy.fft.ifft(kept, axis=-2, overwrite_x=True)
+    return scipy.fft.irfft(kept, n=box_size, axis=-1)
