@@ -1,8 +1,8 @@
 """Speed of `cryoscape downsample` beside a plain copy of the same bytes.
 
 Run by hand: ``python benchmarks/bench_downsample.py [images] [box] [new box]``. The stack is in the page
-cache, or with ``--cold`` dropped from it before each run; the copy reads the stack and writes as many bytes as the
-downsampled one has.
+cache, or with ``--cold`` dropped from it before each run; the copy reads the stack and writes as many bytes
+as the downsampled one has.
 """
 
 import argparse

@@ -18,7 +18,8 @@ _KINDS = {"uid": ("iu", "integers"), "blob/path": ("SU", "text"), "blob/idx": ("
 _SHAPES = {"blob/shape": (2,), "pose": (3,), "shift": (2,)}
 _MAX_HEADER_BYTES = 1024**2
 """A table with the alignments of 100 classes passes numpy's limit of 10,000 bytes."""
-_GROUPS_WANTED = ("blob", "ctf", "alignments")
+_FIELDS_WANTED = ("blob/path", "ctf/df1_A", "alignments")
+"""Beginnings of one field each of the three groups that a particle needs."""
 
 
 def read_cryosparc(path: PathLikeStr) -> np.ndarray:
@@ -43,10 +44,12 @@ def read_cryosparc(path: PathLikeStr) -> np.ndarray:
     if path.suffix == ".csg":
         return _read_group(path)
     table = _read_table(path)
+    return _with_siblings(table, path) if _lacking(table) else table
+
+
+def _lacking(table: np.ndarray) -> list[str]:
     names = table.dtype.names or ()
-    if all(any(name.startswith(group) for name in names) for group in _GROUPS_WANTED):
-        return table
-    return _with_siblings(table, path)
+    return [field for field in _FIELDS_WANTED if not any(name.startswith(field) for name in names)]
 
 
 def _read_table(path: Path) -> np.ndarray:
@@ -97,11 +100,11 @@ def _with_siblings(table: np.ndarray, path: Path) -> np.ndarray:
             table = _join(table, other, other_path, None)
         elif found:
             partial.append(f"{other_path.name} holds {found} of {len(table)}")
-    names = table.dtype.names or ()
-    lacking = [group for group in _GROUPS_WANTED if not any(name.startswith(group) for name in names)]
+    lacking = _lacking(table)
     if lacking and partial:
+        groups = ", ".join(field.split("/")[0] for field in lacking)
         raise InputError(
-            f"{path} has no {'/'.join(lacking)} fields and no passthrough file holds all its particles "
+            f"{path} has no {groups} fields and no passthrough file holds all its particles "
             f"({'; '.join(partial)}); use the particles of one job output"
         )
     return table

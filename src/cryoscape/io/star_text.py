@@ -70,7 +70,7 @@ def split_blocks(data: bytes, path: Path) -> list[StarBlock]:
 
 
 def _block_lines(data: bytes) -> Iterator[tuple[int, int, str]]:
-    """Start and end of each line ``data_name``, and the name; a search is far faster than looking at lines."""
+    """Start and end of each line ``data_name``, and the name. To search is faster than to split."""
     at = data.find(b"data_")
     while at >= 0:
         start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
