@@ -1,5 +1,6 @@
 """Downsampling against numpy transforms, in every form of input and output."""
 
+import resource
 from pathlib import Path
 
 import mrcfile
@@ -86,6 +87,20 @@ def test_batches_threads_and_chunks_do_not_matter(
     assert read_stack_list(tmp_path / "d.txt") == result.stacks
     found = np.concatenate([open_mrc(path) for path in result.stacks])
     np.testing.assert_allclose(found, cropped(images, SMALL), atol=1e-5)
+
+
+def test_more_stacks_than_files_may_be_open(tmp_path: Path) -> None:
+    images = smooth_images(200, BOX, SMALL // 2)
+    source = write_stack(tmp_path / "s.mrcs", images)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 120), hard))
+    try:
+        result = downsample(source, SMALL, tmp_path / "d.mrcs", chunk=1)
+        found = downsample(tmp_path / "d.txt", 4, tmp_path / "e.txt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(result.stacks) == len(found.stacks) == 200
+    np.testing.assert_allclose(open_mrc(result.stacks[150])[0], cropped(images[150:151], SMALL)[0], atol=1e-5)
 
 
 def test_a_selection_keeps_its_original_rows(stack: Path, images: np.ndarray, tmp_path: Path) -> None:

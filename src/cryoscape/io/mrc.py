@@ -146,12 +146,22 @@ class StackWriter:
         block = np.ascontiguousarray(images, dtype=self._dtype)
         if block.shape[1:] != self._shape[1:] or self._written + len(block) > self._shape[0]:
             raise ValueError(f"stack of {self._shape} got {block.shape} after {self._written} images")
+        if not len(block):
+            return
         block.tofile(self._handle)
         self._written += len(block)
         flat = np.asarray(images, dtype=np.float32).reshape(-1)
-        if flat.size:
-            self._sums += (float(flat.sum(dtype=np.float64)), float(np.vdot(flat, flat)))
-            self._range = (min(self._range[0], float(flat.min())), max(self._range[1], float(flat.max())))
+        self._sums += (float(flat.sum(dtype=np.float64)), float(np.vdot(flat, flat)))
+        self._range = (min(self._range[0], float(flat.min())), max(self._range[1], float(flat.max())))
+        if self._written == self._shape[0]:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Complete and close the file; it gets its name on exit. Thousands may wait for that at once."""
+        if not self._handle.closed:
+            self._handle.seek(0)
+            self._handle.write(self._final_header())
+            self._handle.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -160,8 +170,7 @@ class StackWriter:
             if kind is None:
                 if self._written != self._shape[0]:
                     raise ValueError(f"stack of {self._shape[0]} images got only {self._written}")
-                self._handle.seek(0)
-                self._handle.write(self._final_header())
+                self._finish()
             self._handle.close()
         except BaseException as failure:
             self._handle.close()
