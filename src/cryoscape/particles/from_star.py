@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from cryoscape.errors import InputError
@@ -17,6 +18,7 @@ from cryoscape.particles.star_columns import StarColumns
 from cryoscape.physics.rotations import matrix_from_relion_euler
 
 Need = Literal["need", "if_present", "skip"]
+_IMAGE_NAME = r"^(?P<number>[0-9]{1,18})@(?P<file>.+)$"
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _ABERRATIONS = ("rlnBeamTiltX", "rlnBeamTiltY", "rlnOddZernike", "rlnEvenZernike", "rlnMagMat00")
 
@@ -107,21 +109,18 @@ def image_addresses(columns: StarColumns, datadir: Path | None, locate: bool) ->
         if locate:
             raise InputError(f"{columns.path}: no column _rlnImageName, so the images are not known")
         return None
-    split = pd.Series(names).str.split("@", n=1, expand=True)
-    numbers = (
-        pd.to_numeric(split[0], errors="coerce") if split.shape[1] == 2 else pd.Series(np.nan, split.index)
-    )
-    wrong = (numbers.isna() | (numbers < 1)).to_numpy()
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+    split = pc.extract_regex(pa.array(names, pa.large_string()), _IMAGE_NAME)
+    number = pc.fill_null(pc.cast(pc.struct_field(split, "number"), pa.int64()), 0).to_numpy()
+    if (number < 1).any():
+        row = int(np.flatnonzero(number < 1)[0])
         raise InputError(
             f"{columns.path}: _rlnImageName of row {row} is {names[row]!r}, expected number@stack.mrcs "
             "counting from 1"
         )
-    file_index, files = pd.factorize(split[1])
-    listed = [str(file) for file in files]
+    files = pc.struct_field(split, "file").dictionary_encode()
+    listed = [str(file) for file in files.dictionary.to_pylist()]
     paths = locate_files(listed, columns.path, datadir) if locate else tuple(map(Path, listed))
-    return ImageAddresses(paths, file_index.astype(np.int32), numbers.to_numpy(dtype=np.int64) - 1)
+    return ImageAddresses(paths, np.array(files.indices, dtype=np.int32), number - 1)
 
 
 def _box_size(columns: StarColumns, overrides: Overrides) -> np.ndarray | None:

@@ -28,12 +28,13 @@ class StarColumns:
                 f"{self.path}: {len(optics)} optics groups but no column _rlnOpticsGroup to tell them apart"
             )
         known = pd.Index(optics["rlnOpticsGroup"].map(_group_name))
-        used = self.particles["rlnOpticsGroup"].map(_group_name)
-        group = np.asarray(known.get_indexer(pd.Index(used)), dtype=np.int64)
+        codes, distinct = pd.factorize(self.particles["rlnOpticsGroup"], use_na_sentinel=False)
+        used = [_group_name(value) for value in distinct]
+        group = np.asarray(known.get_indexer(pd.Index(used)), dtype=np.int64)[codes]
         if (group < 0).any():
             row = int(np.flatnonzero(group < 0)[0])
             raise InputError(
-                f"{self.path}: row {row} is in optics group {used.iloc[row]}, which the optics table lacks "
+                f"{self.path}: row {row} is in optics group {used[codes[row]]}, which the optics table lacks "
                 f"(it has {', '.join(map(str, known))})"
             )
         return group
