@@ -1,17 +1,19 @@
 """From raw images to centred, signed, scaled half-plane coefficients."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 import torch
 
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import PreprocessConfig
 from cryoscape.particles.stack import ImageStack, find_bad_images
-from cryoscape.physics.fourier import half_plane_coefficients, hartley_2d
+from cryoscape.particles.threads import in_blocks
+from cryoscape.physics.fourier import hartley_2d
 from cryoscape.physics.grids import HalfPlane
 from cryoscape.physics.masks import soft_window_2d
-from cryoscape.physics.shifts import shift_phase
 
 SAMPLE_SIZE = 1000
 WINDOW_OUTER_RADIUS = 0.99
@@ -96,20 +98,74 @@ def _hartley_moments(images: torch.Tensor) -> np.ndarray:
 
 
 class Preprocessor:
-    """Turns blocks of images (n, D, D) into coefficients (n, P, 2), content centred by the given shifts."""
+    """Turns blocks of images into half-plane coefficients with their content centred.
 
-    def __init__(self, plane: HalfPlane, config: PreprocessConfig, statistics: ImageStatistics) -> None:
+    The same numbers as `physics.fourier.half_plane_coefficients` times `physics.shifts.shift_phase`, made
+    block by block in the cache of each core: the phase of a shift is a product of one factor a row and one a
+    column, and both take along the sign (-1)^(kx + ky) that moves the origin from the corner to the centre.
+    """
+
+    def __init__(
+        self,
+        plane: HalfPlane,
+        config: PreprocessConfig,
+        statistics: ImageStatistics,
+        executor: Executor | None = None,
+    ) -> None:
         self.plane = plane
+        box = plane.box_size
         sign = -1.0 if config.invert else 1.0
-        self._weight = window_of(config, plane.box_size) * (sign / statistics.scale)
-        self._outside = background_pixels(plane.box_size) if statistics.subtract_background else None
+        self._weight = (window_of(config, box) * (sign / statistics.scale)).numpy()
+        self._outside = background_pixels(box).numpy() if statistics.subtract_background else None
+        k = plane.k.numpy()
+        self._index = (k[:, 1] % box) * (box // 2 + 1) + k[:, 0]
+        self._executor = executor
 
-    def __call__(self, images: torch.Tensor, shift_fraction: torch.Tensor | None) -> torch.Tensor:
-        """Complex64 (n, P); ``shift_fraction`` (n, 2) as (x, y) of the box, content moves by +shift."""
+    def __call__(self, images: np.ndarray, shift_fraction: np.ndarray | None) -> np.ndarray:
+        """Complex64 (n, P) of images (n, D, D); see `fill`."""
+        out = np.empty((len(images), self.plane.n_pixels, 2), dtype=np.float32)
+        self.fill(out, images, shift_fraction)
+        return out.view(np.complex64)[..., 0]
+
+    def fill(
+        self,
+        out: np.ndarray,
+        images: np.ndarray,
+        shift_fraction: np.ndarray | None,
+        pixel_scale: torch.Tensor | None = None,
+    ) -> None:
+        """Write coefficients of images (n, D, D) to ``out`` (n, P, 2), divided by ``pixel_scale`` (P,).
+
+        ``shift_fraction`` (n, 2) is (x, y) as a fraction of the box; content moves by +shift.
+        """
+
+        def work(block: slice) -> None:
+            shift = None if shift_fraction is None else shift_fraction[block]
+            values = self._coefficients(images[block], shift)
+            if pixel_scale is None:
+                out[block] = values
+            else:  # torch converts to half precision several times as fast as numpy
+                scaled = torch.from_numpy(values) / pixel_scale[:, None]
+                torch.from_numpy(out[block]).copy_(scaled)
+
+        in_blocks(len(images), self.plane.box_size, work, self._executor)
+
+    def _coefficients(self, images: np.ndarray, shift_fraction: np.ndarray | None) -> np.ndarray:
         if self._outside is not None:
-            images = images - images[:, self._outside].mean(dim=1)[:, None, None]
-        coefficients = half_plane_coefficients(images * self._weight, self.plane)
-        if shift_fraction is None:
-            return coefficients
-        box = self.plane.box_size
-        return coefficients * shift_phase(self.plane.k, shift_fraction.float() * box, box)
+            images = images - images[:, self._outside].mean(axis=1)[:, None, None]
+        transform = scipy.fft.rfft2(images * self._weight)
+        rows, columns = self._phases(len(images), shift_fraction)
+        transform *= rows[:, :, None] * columns[:, None, :]
+        chosen = transform.reshape(len(images), -1).take(self._index, axis=1)
+        return chosen.view(np.float32).reshape(*chosen.shape, 2)
+
+    def _phases(self, n: int, shift_fraction: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Factors (n, D) of the rows and (n, D / 2 + 1) of the columns; Nyquist counts as +D / 2."""
+        half = self.plane.box_size // 2
+        ky, kx = np.concatenate([np.arange(half + 1), np.arange(1 - half, 0)]), np.arange(half + 1)
+        shift = np.zeros((n, 2)) if shift_fraction is None else shift_fraction
+        rows, columns = (
+            (1 - 2 * (k % 2)) * np.exp(-2j * np.pi * shift[:, axis, None] * k)
+            for axis, k in ((1, ky), (0, kx))
+        )
+        return rows.astype(np.complex64), columns.astype(np.complex64)

@@ -5,8 +5,7 @@ from concurrent.futures import Executor
 import numpy as np
 import scipy.fft
 
-_BLOCK_BYTES = 1024**2
-"""Images transformed together: all steps of one such block stay in a core's cache."""
+from cryoscape.particles.threads import in_blocks
 
 
 def shrink_images(images: np.ndarray, box_size: int, executor: Executor | None = None) -> np.ndarray:
@@ -32,14 +31,11 @@ def shrink_images(images: np.ndarray, box_size: int, executor: Executor | None =
     if old % 2 or box_size % 2 or box_size > old:
         raise ValueError(f"cannot shrink images of {old} px to {box_size} px: expected even, smaller boxes")
     small = np.empty((len(images), box_size, box_size), dtype=np.float32)
-    step = max(1, _BLOCK_BYTES // (4 * old * old))
 
-    def shrink(start: int) -> None:
-        small[start : start + step] = _shrink_block(images[start : start + step], box_size)
+    def shrink(block: slice) -> None:
+        small[block] = _shrink_block(images[block], box_size)
 
-    starts = range(0, len(images), step)
-    # the results are awaited even where they are nothing, so that an error is not lost
-    list(map(shrink, starts) if executor is None else executor.map(shrink, starts))
+    in_blocks(len(images), old, shrink, executor)
     return small
 
 

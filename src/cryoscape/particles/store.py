@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from cryoscape.particles.memory import working_batch
 from cryoscape.particles.metadata import CtfTable, ImageAddresses, Particles, Poses
 from cryoscape.particles.preprocessing import Preprocessor, measure
 from cryoscape.particles.stack import ImageStack, find_bad_images
+from cryoscape.particles.threads import usable_cores
 from cryoscape.physics.grids import half_plane
 
 __all__ = ["FourierStore", "PreprocessConfig", "build_store", "is_store", "open_store"]
@@ -103,37 +105,47 @@ def _fill(
             "images are not normalised (background mean %.1f standard deviations): each one's is subtracted",
             statistics.background_in_std,
         )
-    transform = Preprocessor(plane, config, statistics)
     shape = (len(stack), plane.n_pixels, 2)
     values: np.ndarray
     if path is None:
         values = np.empty(shape, dtype=config.dtype)
     else:
         values = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(config.dtype), shape=shape)
-    pixel_scale = _pixel_scale(particles, stack, transform) if config.dtype == "float16" else None
-    bad_rows = []
+    with ThreadPoolExecutor(usable_cores()) as executor:
+        transform = Preprocessor(plane, config, statistics, executor)
+        pixel_scale = _pixel_scale(stack, transform) if config.dtype == "float16" else None
+        bad = _transform_all(particles, stack, transform, values, pixel_scale, progress)
+    excluded = particles.row[bad]
+    if len(bad):
+        values, particles = values[: len(stack) - len(bad)], _leave_out(particles, bad)
+    return FourierStore(
+        plane, values, statistics.scale, particles, config, pixel_scale, excluded_rows=excluded
+    )
+
+
+def _transform_all(
+    particles: Particles,
+    stack: ImageStack,
+    transform: Preprocessor,
+    values: np.ndarray,
+    pixel_scale: torch.Tensor | None,
+    progress: Callable[[int, int], None] | None,
+) -> np.ndarray:
+    """Fill ``values`` from its start with the coefficients of good images; answer positions of the others."""
+    bad_positions = [np.zeros(0, np.int64)]
     n_kept = n_done = 0
     for positions, images in stack.iterate(working_batch(stack.box_size)):
         n_done += len(positions)
         bad = find_bad_images(images)
         if bad.any():
-            bad_rows.append(positions[bad])
+            bad_positions.append(positions[bad])
             positions, images = positions[~bad], images[~bad]
-        block = torch.view_as_real(transform(torch.from_numpy(images), _shifts(particles, positions)))
-        if pixel_scale is not None:
-            block = block / pixel_scale[:, None]
-        torch.from_numpy(values[n_kept : n_kept + len(positions)]).copy_(block)
+        shift = None if particles.poses is None else particles.poses.shift_fraction[positions]
+        transform.fill(values[n_kept : n_kept + len(positions)], images, shift, pixel_scale)
         n_kept += len(positions)
         if progress is not None:
             progress(n_done, len(stack))
-    excluded = np.zeros(0, np.int64)
-    if bad_rows:
-        positions = np.concatenate(bad_rows)
-        excluded = particles.row[positions]
-        values, particles = values[:n_kept], _leave_out(particles, positions)
-    return FourierStore(
-        plane, values, statistics.scale, particles, config, pixel_scale, excluded_rows=excluded
-    )
+    return np.concatenate(bad_positions)
 
 
 def _leave_out(particles: Particles, positions: np.ndarray) -> Particles:
@@ -147,13 +159,7 @@ def _leave_out(particles: Particles, positions: np.ndarray) -> Particles:
     return particles.select(keep)
 
 
-def _shifts(particles: Particles, positions: np.ndarray) -> torch.Tensor | None:
-    if particles.poses is None:
-        return None
-    return torch.from_numpy(particles.poses.shift_fraction[positions])
-
-
-def _pixel_scale(particles: Particles, stack: ImageStack, transform: Preprocessor) -> torch.Tensor:
+def _pixel_scale(stack: ImageStack, transform: Preprocessor) -> torch.Tensor:
     """Root mean square of each coefficient (P,) over a sample, smoothed over its shell.
 
     Divided by it, values are of order one: half precision neither overflows at low frequency nor loses
@@ -162,7 +168,7 @@ def _pixel_scale(particles: Particles, stack: ImageStack, transform: Preprocesso
     rows = np.arange(0, len(stack), max(1, len(stack) // _HALF_SAMPLE))
     images = stack.read(rows)
     good = ~find_bad_images(images)
-    power = transform(torch.from_numpy(images[good]), None).abs().square().mean(dim=0)
+    power = torch.from_numpy(transform(images[good], None)).abs().square().mean(dim=0)
     shell = transform.plane.radius.round().long()
     count = torch.bincount(shell).clamp(min=1)
     mean = torch.bincount(shell, weights=power) / count

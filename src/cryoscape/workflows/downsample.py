@@ -22,6 +22,7 @@ from cryoscape.particles.metadata import Particles
 from cryoscape.particles.readers import load_particles
 from cryoscape.particles.resampling import shrink_images
 from cryoscape.particles.stack import ImageStack, find_bad_images, prefetch
+from cryoscape.particles.threads import usable_cores
 from cryoscape.physics.fourier import crop_volume
 from cryoscape.workflows.disk import check_free_space
 from cryoscape.workflows.downsample_star import write_downsampled_star
@@ -103,7 +104,7 @@ def downsample(
     for path in {output.parent, *(part.path.parent for part in parts)}:
         path.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    with ThreadPoolExecutor(_n_threads(max_threads)) as executor:
+    with ThreadPoolExecutor(usable_cores(max_threads)) as executor:
         bad = _write_stacks(stack, parts, box_size, pixel_size, batch_size, executor)
     seconds = max(time.monotonic() - start, 1e-9)
     _write_lists(particles, stack, output, parts, box_size, chunk)
@@ -199,12 +200,6 @@ def _check_outputs(particles: Particles, output: Path, parts: list[_Part]) -> No
     for path in (output, *(part.path for part in parts)):
         if path.resolve() in inputs:
             raise InputError(f"{path}: is an input; give another -o, so that the original images stay")
-
-
-def _n_threads(most: int) -> int:
-    """Cores this process may use (a batch system may grant fewer than the machine has), at most ``most``."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(most, cores))
 
 
 def _write_stacks(
