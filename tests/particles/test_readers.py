@@ -144,8 +144,12 @@ def test_a_spoiled_row_that_is_not_selected_does_no_harm(folder: Path) -> None:
 def test_ctf_that_cannot_be_is_refused(folder: Path, column: int, value: float, message: str) -> None:
     table = legacy_ctf(N, BOX)
     table[3, column] = value
+    path = write_pickle(folder / "c.pkl", table)
     with pytest.raises(InputError, match=message):
-        load_particles(folder / "s.mrcs", ctf=write_pickle(folder / "c.pkl", table))
+        load_particles(folder / "s.mrcs", ctf=path)
+    with pytest.raises(InputError, match=message.replace("of 20", "of 2")):  # rows are the original ones
+        load_particles(folder / "s.mrcs", ctf=path, ind=np.array([9, 3]))
+    assert len(load_particles(folder / "s.mrcs", ctf=path, ind=np.array([9, 4]))) == 2
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,9 @@ def check_ctf(ctf: CtfTable, source: Path, rows: np.ndarray | None = None) -> li
     for name in ("box_size_px", "pixel_size_angstrom", "voltage_kv"):
         values = getattr(ctf, name)
         if len(values) and values.min() <= 0:
+            worst = int(values.argmin()) if rows is None else int(rows[values.argmin()])
             raise InputError(
-                f"{source}: {name} is {values.min():g} in row {int(values.argmin())}, expected a positive "
+                f"{source}: {name} is {values.min():g} in row {worst}, expected a positive "
                 f"number: give it with {_USUAL[name][3]} when parsing"
             )
     return implausible_values(ctf)
