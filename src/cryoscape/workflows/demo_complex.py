@@ -25,10 +25,10 @@ def demo_scene() -> Scene:
     """About 2000 beads in five sub-units, some 150 A across; the same at every call."""
     parts = {
         "ring": _ring(radius=42.0, tube=11.0, from_degrees=-30.0, to_degrees=250.0),
-        "pillar": _bundle((0.0, -4.0, 24.0), (19.0, 19.0, 34.0)),
-        "cap": _bundle((4.0, -8.0, 70.0), (34.0, 22.0, 15.0), axis="x"),
-        "arm": _bundle((52.0, 22.0, 28.0), (15.0, 15.0, 36.0), lean=(0.35, 0.25)),
-        "foot": _bundle((-26.0, 22.0, -34.0), (25.0, 19.0, 19.0), axis="y"),
+        "pillar": _bundle((0.0, -4.0, 24.0), (17.0, 17.0, 34.0)),
+        "cap": _bundle((4.0, -8.0, 70.0), (36.0, 24.0, 17.0), axis="x"),
+        "arm": _bundle((52.0, 20.0, 32.0), (19.0, 19.0, 38.0), lean=(0.35, 0.2)),
+        "foot": _bundle((-30.0, 16.0, -34.0), (24.0, 30.0, 20.0), axis="y"),
     }
     names = np.concatenate([np.full(len(beads), name) for name, beads in parts.items()])
     electrons = np.full(len(names), ELECTRONS_A_BEAD)
@@ -45,10 +45,12 @@ def demo_states(scene: Scene) -> tuple[State, ...]:
     )
 
 
-def _ring(radius: float, tube: float, from_degrees: float, to_degrees: float) -> Float[np.ndarray, "n 3"]:
+def _ring(
+    radius: float, tube: float, from_degrees: float, to_degrees: float, n_beads: int = 640
+) -> Float[np.ndarray, "n 3"]:
     """A solenoid along an arc of a circle in the x, y plane: a helix of helices."""
-    arc = np.deg2rad(np.linspace(from_degrees, to_degrees, 900))
-    winding = 2 * np.pi * np.arange(900) / 75
+    arc = np.deg2rad(np.linspace(from_degrees, to_degrees, n_beads))
+    winding = 2 * np.pi * np.arange(n_beads) / n_beads * 11
     outward = np.stack([np.cos(arc), np.sin(arc), np.zeros_like(arc)], axis=1)
     up = np.array([0.0, 0.0, 1.0])
     swell = (tube * (1 + 0.15 * np.sin(3 * arc)))[:, None]
