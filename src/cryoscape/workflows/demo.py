@@ -106,7 +106,7 @@ def demo(request: DemoRequest) -> DemoResult:
     with steps.step("analyze", "clusters, maps of the states and along the main motions, plots"):
         options = AnalyzeOptions(ksample=8, pc=2, n_per_pc=6, skip_umap=not request.umap)
         analysis = analyze(trained.folder, None, options, device=request.device)
-    with steps.step("compare", "groups of particles against the simulated states"):
+    with steps.step("(comparison)", "groups of particles against the simulated states"):
         findings = _judge(request, simulated, trained, analysis, steps)
     seconds = time.perf_counter() - started
     report, picture = write_demo_report(folder, findings, seconds)
@@ -196,7 +196,6 @@ def _judge(
         settings=[
             ("Image size", f"{request.box_size} px"),
             ("Signal to noise", f"{request.snr:g}"),
-            ("Training", f"{request.epochs} epochs"),
         ],
         steps=steps.done,
         analysis_report=analysis.report,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cryoscape.plotting.style import INK, MUTED, OKABE_ITO, bare, new_figure, styled
-from cryoscape.plotting.surface import Camera, contour_level, principal_camera, render_surface
+from cryoscape.plotting.surface import Camera, contour_level, render_surface
 
 _LIGHTEN = 0.68, 0.24
 """Map colours are a little lighter than those of small points, which need more contrast."""
@@ -37,13 +37,18 @@ def state_colors(n: int) -> list[tuple[float, float, float]]:
 
 def demo_camera(volumes: Sequence[np.ndarray], level: float) -> Camera:
     """A view from the side and a little from above on all the maps."""
-    envelope = np.max(np.stack(volumes), axis=0)
-    around = principal_camera(volumes[0], level, envelope=envelope)
     turn, tilt = np.deg2rad(20.0), np.deg2rad(22.0)
     right = np.array([np.cos(turn), np.sin(turn), 0.0])
     back = np.array([-np.sin(turn), np.cos(turn), 0.0])
     up = np.cos(tilt) * np.array([0.0, 0.0, 1.0]) + np.sin(tilt) * back
-    return Camera(np.stack([right, up, np.cross(right, up)]), around.center, around.half_width)
+    axes = np.stack([right, up, np.cross(right, up)])
+    dense = np.argwhere(np.max(np.stack(volumes), axis=0) > level)[:, ::-1].astype(np.float64)
+    if not len(dense):
+        return Camera(axes, np.array(volumes[0].shape[::-1]) / 2, max(volumes[0].shape) / 2)
+    seen = dense @ axes.T
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    half_width = 0.5 * float((high - low)[:2].max()) + 1.5
+    return Camera(axes, (low + high) / 2 @ axes, half_width)
 
 
 def render_states(
@@ -140,10 +145,10 @@ def plot_overview(
 ) -> Figure:
     """From left to right: particle images, latent space coloured by true state, recovered and true maps."""
     n = len(states)
-    tile, top, foot = 1.42, 0.52, 0.16
+    tile, top, foot = 1.42, 0.52, 0.22
     left, middle = 2.84, 2.84
     height = top + 2 * tile + foot
-    gap, side = 0.34, 0.78
+    gap, side = 0.3, 0.72
     width = 0.15 + left + gap + middle + gap + side + n * tile + 0.1
     figure = Figure(figsize=(width, height))
 
@@ -170,17 +175,17 @@ def plot_overview(
     heading(x, "Maps of the states", "decoded from latent space, and the truth")
     for row, word in enumerate(("recovered", "true")):
         y = foot + (1 - row) * tile + tile / 2
-        figure.text(x / width, y / height, word, fontsize=8.5, va="center", color=MUTED)
+        figure.text(x / width, y / height, word, fontsize=9, va="center", color=MUTED)
     x += side
     for i, state in enumerate(states):
         for row, picture in enumerate((state.recovered, state.true)):
             if picture is not None:
-                ax = axes(x + i * tile, foot + (1 - row) * tile + 0.02, tile, tile - 0.12)
+                ax = axes(x + i * tile, foot + (1 - row) * tile + 0.04, tile, tile - 0.08)
                 ax.imshow(picture, interpolation="antialiased")
                 ax.axis("off")
         figure.text(
             (x + (i + 0.5) * tile) / width,
-            (foot - 0.04) / height,
+            (foot - 0.08) / height,
             f"{state.name}  {100 * state.n_true / len(layout):.0f} %",
             fontsize=8,
             ha="center",

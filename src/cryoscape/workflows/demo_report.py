@@ -139,8 +139,7 @@ def _result(findings: DemoFindings, seconds: float) -> list[Block]:
         ReportFacts(
             [
                 ("Agreement (AMI)", f"{score:.3f}"),
-                ("True states", str(len(findings.names))),
-                ("Groups found", str(findings.found.k)),
+                ("States found", f"{findings.found.k} (simulated {len(findings.names)})"),
                 ("Particles", f"{len(findings.truth):,}"),
                 ("Time", f"{seconds / 60:.1f} min"),
                 *findings.settings,
@@ -150,12 +149,9 @@ def _result(findings: DemoFindings, seconds: float) -> list[Block]:
 
 
 def _states(findings: DemoFindings, states: Sequence[StatePicture]) -> list[Block]:
-    tiles = []
-    for state in states:
-        swatch = to_hex(state.color)
-        tiles.append(ReportTile(rgba_png(state.true), state.name, f"true, {state.n_true:,}", swatch))
+    true = [ReportTile(rgba_png(s.true), s.name, f"{s.n_true:,}", to_hex(s.color)) for s in states]
     found = [
-        ReportTile(rgba_png(s.recovered), s.name, f"found, {s.n_found:,}", to_hex(s.color))
+        ReportTile(rgba_png(s.recovered), s.name, f"{s.n_found:,}", to_hex(s.color))
         for s in states
         if s.recovered is not None
     ]
@@ -172,11 +168,12 @@ def _states(findings: DemoFindings, states: Sequence[StatePicture]) -> list[Bloc
     ]
     columns = ("State", "Particles", "Share (%)", "Found", "Share found (%)", "Correlation of the maps")
     return [
+        ReportText("The maps that the images were simulated from, with the number of particles of each."),
+        ReportGallery(true),
         ReportText(
-            "Above the maps that the images were simulated from, below those decoded from latent space at "
-            "the centre of the group matched with each state. One viewpoint and one contour level a row."
+            "The maps decoded from latent space at the centre of the group matched with each state, with the "
+            "number of particles in it. The truth was used for that matching only."
         ),
-        ReportGallery(tiles),
         ReportGallery(found),
         ReportTable(columns, rows, swatches=[to_hex(s.color) for s in states]),
     ]
@@ -192,14 +189,15 @@ def _latent_space(findings: DemoFindings, states: Sequence[StatePicture]) -> lis
     by_cluster = plot_layout(
         findings.layout, findings.found.labels, cluster_names, cluster_colors, "Groups found"
     )
+    order = sorted(range(findings.found.k), key=lambda c: (matched[c] < 0, matched[c]))
     confusion = plot_confusion(
-        findings.comparison.confusion, findings.names, [str(c) for c in range(findings.found.k)]
+        findings.comparison.confusion[:, order], findings.names, [f"group {c}" for c in order]
     )
     blocks: list[Block] = [
         ReportFigure(figure_png(by_truth, 150), f"{findings.layout_name}, coloured by the simulated state."),
         ReportFigure(
             figure_png(by_cluster, 150),
-            "The same, coloured by group: k-means in latent space, the number of groups chosen by the silhouette.",
+            "The same, coloured by group: k-means in latent space, the number of groups by the silhouette.",
         ),
         ReportFigure(figure_png(confusion, 150), "Where the particles of each state went."),
     ]
@@ -214,7 +212,10 @@ def _latent_space(findings: DemoFindings, states: Sequence[StatePicture]) -> lis
 
 
 def _steps(findings: DemoFindings) -> list[Block]:
-    rows = [(command, what, f"{seconds:.1f}") for command, what, seconds in findings.steps]
+    rows = [
+        (command, what, f"{seconds:.1f}" if seconds >= 0.1 else "< 0.1")
+        for command, what, seconds in findings.steps
+    ]
     return [
         ReportText("What ran, in this order; each step is a command of its own."),
         ReportTable(("Command", "What it did", "Seconds"), rows),
