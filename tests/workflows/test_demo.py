@@ -22,7 +22,7 @@ def small(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_small_demonstration_tells_states_apart_and_draws_their_maps(small):
-    assert small.score > 0.35  # by chance: 0
+    assert small.score > 0.6  # by chance 0; measured 0.84
     truth = [read_volume(p).data for p in sorted((small.folder / "simulated" / "truth").glob("state_*.mrc"))]
     between = map_correlations(np.stack(truth), truth)
     matched = small.comparison.state_of_cluster >= 0
