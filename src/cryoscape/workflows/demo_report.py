@@ -1,5 +1,6 @@
 """The page of the demonstration: what was simulated, what was found, and how to go on with own data."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ def write_demo_report(folder: Path, findings: DemoFindings, seconds: float) -> t
     sections = [
         ReportSection("Result", [*_result(findings, seconds), ReportFigure(overview_png, _OVERVIEW, "full")]),
         ReportSection("States", _states(findings, states)),
-        ReportSection("Latent space", _latent_space(findings, states)),
+        ReportSection("Latent space", _latent_space(folder, findings, states)),
         ReportSection("Steps", _steps(findings)),
         ReportSection("Your own data", _own_data()),
     ]
@@ -179,7 +180,7 @@ def _states(findings: DemoFindings, states: Sequence[StatePicture]) -> list[Bloc
     ]
 
 
-def _latent_space(findings: DemoFindings, states: Sequence[StatePicture]) -> list[Block]:
+def _latent_space(folder: Path, findings: DemoFindings, states: Sequence[StatePicture]) -> list[Block]:
     colors = [s.color for s in states]
     by_truth = plot_layout(findings.layout, findings.truth, findings.names, colors, "True states")
     grey = (0.6, 0.6, 0.6)
@@ -204,8 +205,8 @@ def _latent_space(findings: DemoFindings, states: Sequence[StatePicture]) -> lis
     if findings.analysis_report is not None:
         blocks.append(
             ReportText(
-                f"The analysis of the same latent space as for real data, with maps of all clusters and "
-                f"along the main motions: {findings.analysis_report}"
+                "The analysis of the same latent space as for real data, with maps of all clusters and along "
+                f"the main motions, beside this page: {os.path.relpath(findings.analysis_report, folder)}"
             )
         )
     return blocks
@@ -217,7 +218,7 @@ def _steps(findings: DemoFindings) -> list[Block]:
         for command, what, seconds in findings.steps
     ]
     return [
-        ReportText("What ran, in this order; each step is a command of its own."),
+        ReportText("What ran, in this order; each step but the last is a command of its own."),
         ReportTable(("Command", "What it did", "Seconds"), rows),
     ]
 
