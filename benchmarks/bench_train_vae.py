@@ -98,7 +98,6 @@ def time_split(trainer: Trainer, steps: int) -> dict[str, float]:
             trainer._step(torch.arange(trainer.config.batch_size) + i)
     times = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
     total = sum(times.values())
-    if __import__("os").environ.get("PROF"): print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=28, max_name_column_width=40))
     split = {group: sum(times.get(key, 0) for key in keys) / total for group, keys in GROUPS.items()}
     split["other element-wise and overhead"] = 1 - sum(split.values())
     return split

@@ -32,8 +32,9 @@ class CtfParameters:
 
     def to(self, device: torch.device | str) -> "CtfParameters":
         """Move all tensors to a device."""
-        moved: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return CtfParameters(**{name: None if t is None else t.to(device) for name, t in moved.items()})
+        tensors: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {n: None if t is None else t.to(device) for n, t in tensors.items()}
+        return CtfParameters(**moved)
 
 
 @lru_cache(maxsize=1)

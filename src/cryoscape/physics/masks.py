@@ -30,7 +30,7 @@ def cosine_edge(distance: Float[Tensor, "*shape"], edge: float) -> Float[Tensor,
 def soft_sphere(
     box_size: int, radius_px: float, edge_px: float, device: torch.device | str | None = None
 ) -> Float[Tensor, "z y x"]:
-    """Return a sphere about voxel D // 2: 1 within ``radius_px``, raised cosine to 0 over ``edge_px`` beyond."""
+    """Return a sphere about voxel D // 2: 1 within ``radius_px``, raised cosine over ``edge_px`` beyond."""
     return cosine_edge(radius_grid_3d(box_size, torch.float32, device) - radius_px, edge_px)
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +80,15 @@ def plot_latents(album: Album, results: Results, layout: np.ndarray | None) -> N
     if layout is not None:
         planes["umap"] = embedding.umap_plane(np.asarray(layout, dtype=np.float64))
     for stem, plane in planes.items():
-        album.add(f"{stem}.png", lambda p=plane: embedding.plot_points(p))
-        album.add(f"{stem}_marginals.png", lambda p=plane: embedding.plot_marginals(p))
-        album.add(f"{stem}_hexbin.png", lambda p=plane: embedding.plot_hexbin(p))
+        album.add(f"{stem}.png", partial(embedding.plot_points, plane))
+        album.add(f"{stem}_marginals.png", partial(embedding.plot_marginals, plane))
+        album.add(f"{stem}_hexbin.png", partial(embedding.plot_hexbin, plane))
         album.add(
             f"{name}/{stem}.png",
-            lambda p=plane: embedding.plot_clusters(p, clusters.labels, clusters.center_rows),
+            partial(embedding.plot_clusters, plane, clusters.labels, clusters.center_rows),
         )
         album.add(
-            f"{name}/{stem}_hex.png", lambda p=plane: embedding.plot_cluster_hexbin(p, clusters.center_rows)
+            f"{name}/{stem}_hex.png", partial(embedding.plot_cluster_hexbin, plane, clusters.center_rows)
         )
     if results.z.shape[1] == 1:
         z = np.asarray(results.z[:, 0], dtype=np.float64)

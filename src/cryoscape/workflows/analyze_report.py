@@ -167,16 +167,9 @@ def _facts(run: LoadedRun, results: Results, map_sets: tuple[MapSet, ...]) -> Re
 
 def _cluster_blocks(album: Album, results: Results) -> list[Block]:
     table = cluster_table(results)
-    rows = [
-        (
-            int(r.cluster),
-            int(r.particles),
-            round(100 * float(r.share), 1),
-            int(r.center_row),
-            int(r.center_original_row),
-        )
-        for r in table.itertuples()
-    ]
+    percent = (100 * table["share"]).round(1)
+    cells = [table["cluster"], table["particles"], percent, table["center_row"], table["center_original_row"]]
+    rows = list(zip(*(column.tolist() for column in cells), strict=True))
     columns = ("Cluster", "Particles", "Share (%)", "Row of centre", "Row in original input")
     css = [to_hex(tuple(c)) for c in cluster_colors(results.clusters.k)]
     sizes = album.figure(f"{results.cluster_folder}/cluster_sizes.png", "Particles in each cluster.")

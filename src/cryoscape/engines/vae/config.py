@@ -96,7 +96,7 @@ PAPER = PresetValues(pe_type="geom_lowf", feat_sigma=0.5, batch_size=8, width=25
 """The protocol's first training (v0.3.5 defaults): 256x3, batches of 8, geometric encoding without 2 pi."""
 
 
-def beta_at(beta: float | BetaSchedule | None, zdim: int, images_seen: float) -> float:
+def beta_at(beta: float | BetaSchedule | None, zdim: int, images_seen: float | int) -> float:
     """Weight (with control: target) of the KL term after this many images; schedules are clipped ramps."""
     if beta is None:
         return 1.0 / zdim

@@ -1,0 +1,133 @@
+"""Compiled loops behind `slices`; call those of `slices`, which check their input.
+
+Insertion divides the grid, not the images, between threads: each owns a slab of z and skips pixels elsewhere,
+so no two threads write the same voxel, no copy of the grid is needed, and the sum has a fixed order.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numba
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from cryoscape.physics.slices import FourierGrid
+
+
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile a loop that lets go of the interpreter lock; run-time type checks of tests are peeled off."""
+    loop: Callable[..., None] = numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz"})(
+        inspect.unwrap(function)
+    )
+    return loop
+
+
+@_compiled
+def _extract(  # type: ignore[no-untyped-def]
+    values, out, rotations, k, half, oversampling, first, last
+):
+    n_yz, n_x = 2 * half + 1, half + 1
+    for b in range(first, last):
+        r = rotations[b]
+        for p in range(k.shape[0]):
+            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
+            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
+            negative = x < 0
+            if negative:
+                x, y, z = -x, -y, -z
+            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
+            fx, fy, fz = x - ix, y - iy, z - iz
+            out[b, p] = 0
+            if ix + 1 > half or abs(iy) >= half or abs(iz) >= half:
+                continue
+            for corner in range(8):
+                dx, dy, dz = corner & 1, (corner >> 1) & 1, corner >> 2
+                weight = (fx if dx else 1 - fx) * (fy if dy else 1 - fy) * (fz if dz else 1 - fz)
+                voxel = ((iz + dz + half) * n_yz + iy + dy + half) * n_x + ix + dx
+                for c in range(values.shape[1]):
+                    out[b, p, c] += weight * values[voxel, c]
+            if negative:
+                for c in range(1, values.shape[1], 2):
+                    out[b, p, c] = -out[b, p, c]
+
+
+@_compiled
+def _insert(  # type: ignore[no-untyped-def]
+    slices, out, rotations, k, half, oversampling, z_first, z_last
+):
+    n_yz, n_x = 2 * half + 1, half + 1
+    for b in range(rotations.shape[0]):
+        r = rotations[b]
+        for p in range(k.shape[0]):
+            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
+            x, z = u * r[0, 0] + v * r[1, 0], u * r[0, 2] + v * r[1, 2]
+            sign = 1.0
+            if x < 0:
+                x, z, sign = -x, -z, -1.0
+            iz = math.floor(z)
+            if iz + 1 < z_first or iz >= z_last:
+                continue
+            y = sign * (u * r[0, 1] + v * r[1, 1])
+            ix, iy = math.floor(x), math.floor(y)
+            if ix + 1 > half or abs(iy) >= half or abs(iz) >= half:
+                continue
+            fx, fy, fz = x - ix, y - iy, z - iz
+            for dz in range(2):
+                if iz + dz < z_first or iz + dz >= z_last:
+                    continue
+                wz = fz if dz else 1 - fz
+                for dy in range(2):
+                    wy = wz * (fy if dy else 1 - fy)
+                    voxel = ((iz + dz + half) * n_yz + iy + dy + half) * n_x + ix
+                    for c in range(0, out.shape[1], 2):
+                        real, imaginary = wy * slices[b, p, c], wy * sign * slices[b, p, c + 1]
+                        out[voxel, c] += (1 - fx) * real
+                        out[voxel, c + 1] += (1 - fx) * imaginary
+                        out[voxel + 1, c] += fx * real
+                        out[voxel + 1, c + 1] += fx * imaginary
+
+
+def _in_threads(work: Callable[..., None], pieces: list[tuple[int, int]], *arguments: Any) -> None:
+    if len(pieces) == 1:
+        work(*arguments, *pieces[0])
+        return
+    with ThreadPoolExecutor(len(pieces)) as pool:
+        list(pool.map(lambda piece: work(*arguments, *piece), pieces))
+
+
+def _split(first: int, last: int, n: int) -> list[tuple[int, int]]:
+    edges = [first + (last - first) * i // n for i in range(n + 1)]
+    return [(a, b) for a, b in pairwise(edges) if b > a]
+
+
+def extract(values: Tensor, out: Tensor, rotations: Tensor, k: Tensor, grid: "FourierGrid") -> None:
+    """Fill ``out`` (B, P, C, 2) from ``values`` (V, C, 2); all on the CPU and of one real type."""
+    _in_threads(
+        _extract,
+        _split(0, len(rotations), torch.get_num_threads()),
+        values.contiguous().view(len(values), -1).numpy(),
+        out.view(out.shape[0], out.shape[1], -1).numpy(),
+        rotations.contiguous().numpy(),
+        k.contiguous().numpy(),
+        grid.half,
+        grid.oversampling,
+    )
+
+
+def insert(slices: Tensor, out: Tensor, rotations: Tensor, k: Tensor, grid: "FourierGrid") -> None:
+    """Add ``slices`` (B, P, C, 2) into ``out`` (V, C, 2); all on the CPU and of one real type."""
+    _in_threads(
+        _insert,
+        _split(-grid.half, grid.half + 1, torch.get_num_threads()),
+        slices.contiguous().view(slices.shape[0], slices.shape[1], -1).numpy(),
+        out.view(len(out), -1).numpy(),
+        rotations.contiguous().numpy(),
+        k.contiguous().numpy(),
+        grid.half,
+        grid.oversampling,
+    )
