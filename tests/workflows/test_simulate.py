@@ -15,10 +15,10 @@ from cryoscape.io.star import read_star
 from cryoscape.particles.fourier_store import PreprocessConfig
 from cryoscape.particles.readers import load_particles
 from cryoscape.particles.simulation_drawing import ImagingConfig
-from cryoscape.particles.simulation_imaging import volume_to_values
 from cryoscape.particles.stack import ImageStack
 from cryoscape.particles.store import build_store
 from cryoscape.physics.slices import FourierGrid, insert_slices
+from cryoscape.physics.volume_grid import volume_to_grid
 from cryoscape.workflows.simulate import SimulateRequest, simulate
 
 BOX, PIXEL = 24, 4.0
@@ -110,7 +110,7 @@ def test_noiseless_images_back_project_to_the_mean_map_with_the_default_sign(req
     )
     insert_slices((ctf * ctf)[..., None], grid, store.rotations, store.plane.k, bottom)
     mean = torch.from_numpy(read_volume(request_.outdir / "truth" / "mean.mrc").data)
-    expected = volume_to_values(mean, grid)[:, 0]
+    expected = volume_to_grid(mean, grid)[:, 0]
     seen = (bottom[:, 0, 0] > 3) & (grid.radius() < 10)
     found = top[seen, 0] / bottom[seen, :1, 0]
     slope = float((found * expected[seen]).sum() / (expected[seen] ** 2).sum())

@@ -17,6 +17,7 @@ from cryoscape.physics.ctf import contrast_transfer
 from cryoscape.physics.grids import half_plane
 from cryoscape.physics.shifts import shift_phase
 from cryoscape.physics.slices import FourierGrid, extract_slices
+from cryoscape.physics.volume_grid import volume_to_grid
 
 _VALUES_A_BATCH = 1 << 21
 _NOISE_FLOOR = 0.3
@@ -43,7 +44,7 @@ class Projector:
 
     def transform(self, density: Float[Tensor, "z y x"]) -> Float[Tensor, "v 1 2"]:
         """Grid of a map, for `images`."""
-        return volume_to_values(density, self._grid)
+        return volume_to_grid(density, self._grid)
 
     def images(
         self, values: Float[Tensor, "v 1 2"], particles: DrawnParticles, rows: Int[np.ndarray, " b"]
@@ -63,30 +64,6 @@ class Projector:
         parameters = replace(table.parameters(rows), b_factor_angstrom2=envelope)
         frequencies = self._k.float() / (config.box_size * config.pixel_size_angstrom)
         return contrast_transfer(frequencies, parameters)
-
-
-def volume_to_values(density: Float[Tensor, "z y x"], grid: FourierGrid) -> Float[Tensor, "v 1 2"]:
-    """Transform a map on the grid, divided beforehand by what trilinear reading multiplies it with."""
-    box = density.shape[-1]
-    n = box * grid.oversampling
-    axis = (torch.arange(box) - box // 2) / n
-    correction = torch.sinc(axis) ** -2
-    corrected = density * correction[:, None, None] * correction[:, None] * correction
-    padded = torch.zeros(n, n, n)
-    low = n // 2 - box // 2
-    padded[low : low + box, low : low + box, low : low + box] = corrected
-    spectrum = torch.fft.rfftn(torch.fft.ifftshift(padded))
-    # beyond the Nyquist frequency of the map the transform repeats itself
-    both = torch.arange(-grid.half, grid.half + 1) % n
-    right = torch.arange(grid.n_x)
-    past = right > n // 2
-    out = spectrum.index_select(0, both).index_select(1, both)
-    columns = torch.where(past, n - right, right)
-    out = out.index_select(2, columns)
-    if past.any():
-        opposite = spectrum.index_select(0, (n - both) % n).index_select(1, (n - both) % n)
-        out[:, :, past] = opposite.index_select(2, columns[past]).conj()
-    return torch.view_as_real(out.contiguous()).reshape(grid.n_voxels, 1, 2)
 
 
 def images_from_half_plane(
