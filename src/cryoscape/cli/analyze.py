@@ -8,27 +8,32 @@ from cyclopts import Parameter
 
 def analyze(
     run: Path,
-    epoch: Annotated[int, Parameter(allow_leading_hyphen=True)] = -1,
+    epoch: int = -1,
+    /,
     *,
     output: Annotated[Path | None, Parameter(name=["-o", "--output", "--outdir"])] = None,
     apix: Annotated[float | None, Parameter(name=["--Apix", "--apix"])] = None,
-    flip: Annotated[bool, Parameter(negative=())] = False,
-    flip_legacy: Annotated[bool, Parameter(negative=())] = False,
-    invert: Annotated[bool, Parameter(negative=())] = False,
+    flip: bool = False,
+    flip_legacy: bool = False,
+    invert: bool = False,
     downsample: Annotated[int | None, Parameter(name=["-d", "--downsample"])] = None,
     low_pass: float | None = None,
     crop: int | None = None,
     ksample: int = 20,
     pc: int = 2,
     n_per_pc: int = 10,
-    skip_vol: Annotated[bool, Parameter(negative=())] = False,
-    skip_umap: Annotated[bool, Parameter(negative=())] = False,
+    skip_vol: bool = False,
+    skip_umap: bool = False,
     vol_start_index: int = 0,
     seed: int = 0,
     device: str = "auto",
-    force: Annotated[bool, Parameter(negative=())] = False,
+    force: bool = False,
 ) -> None:
     """Analyse the latent space of a trained model: embeddings, clusters, maps, plots and a report.
+
+    Results go to analyze.EPOCH in the run folder, whose report.html shows them all.
+
+    Example: cryoscape analyze 01_128_8D_256 49 --flip --Apix 3.275
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ def demo(
     epochs: int = 20,
     seed: int = 0,
     device: str = "auto",
-    force: Annotated[bool, Parameter(negative=())] = False,
+    force: bool = False,
 ) -> None:
     """See states found in particle images: simulate, train, analyse, compare with the truth, report.
 

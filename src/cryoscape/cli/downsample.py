@@ -8,14 +8,15 @@ from cyclopts import Parameter
 
 def downsample(
     source: Path,
+    /,
     *,
     box_size: Annotated[int, Parameter(name=["-D", "--box-size"])],
     output: Annotated[Path, Parameter(name=["-o", "--outfile", "--output"])],
     chunk: int | None = None,
     datadir: Path | None = None,
-    ind: Annotated[Path | None, Parameter(name=["--ind", "-ind"])] = None,
+    ind: Path | None = None,
     batch_size: Annotated[int | None, Parameter(name=["-b", "--batch-size"])] = None,
-    is_vol: Annotated[bool, Parameter(negative=())] = False,
+    is_vol: bool = False,
     outdir: Path | None = None,
     max_threads: int = 16,
 ) -> None:
@@ -23,6 +24,8 @@ def downsample(
 
     Beside the output lies a list of the original rows (.rows.parquet): keep it with the stack, and poses, CTF
     and selections of the full set are matched by themselves.
+
+    Example: cryoscape downsample particles.mrcs -D 128 -o particles.128.mrcs --chunk 50000
 
     Parameters
     ----------

@@ -9,22 +9,26 @@ from cyclopts import Parameter
 def eval_images(
     particles: Path,
     weights: Path,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["-o", "--output"])],
     out_z: Path,
     config: Annotated[Path | None, Parameter(name=["-c", "--config"])] = None,
     poses: Path | None = None,
     ctf: Path | None = None,
-    ind: Annotated[Path | None, Parameter(name=["--ind", "-ind"])] = None,
+    ind: Path | None = None,
     datadir: Path | None = None,
-    uninvert_data: Annotated[bool, Parameter(negative=())] = False,
+    uninvert_data: bool = False,
     batch_size: Annotated[int, Parameter(name=["-b", "--batch-size"])] = 64,
     beta: float | None = None,
     device: str = "auto",
     log_interval: int = 1000,
-    verbose: Annotated[bool, Parameter(name=["-v", "--verbose"], negative=())] = False,
+    verbose: Annotated[bool, Parameter(name=["-v", "--verbose"])] = False,
 ) -> None:
     """Place images in the latent space of a trained model and measure how well each is explained.
+
+    Example: cryoscape eval_images particles.128.txt 01_128_8D_256/weights.49.pkl --poses poses.pkl
+    --ctf ctf.pkl -o losses.pkl --out-z z.pkl
 
     Parameters
     ----------
@@ -54,8 +58,10 @@ def eval_images(
         Weight of the KL term [1/zdim].
     device
         auto, cpu, cuda or mps.
-    log_interval, verbose
-        Accepted for old command lines.
+    log_interval
+        No effect; accepted for old command lines.
+    verbose
+        Say more.
     """
     from cryoscape.workflows.eval_images import EvalImagesRequest
     from cryoscape.workflows.eval_images import eval_images as run

@@ -5,34 +5,37 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-_Values = Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True, allow_leading_hyphen=True)]
+_Values = Annotated[tuple[float, ...] | None, Parameter(consume_multiple=True)]
 
 
 def eval_vol(
     weights: Path,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["-o", "--output"])],
     config: Annotated[Path | None, Parameter(name=["-c", "--config"])] = None,
-    z: Annotated[
-        tuple[float, ...] | None, Parameter(name="-z", consume_multiple=True, allow_leading_hyphen=True)
-    ] = None,
+    z: Annotated[tuple[float, ...] | None, Parameter(name="-z", consume_multiple=True)] = None,
     z_start: _Values = None,
     z_end: _Values = None,
     n: Annotated[int, Parameter(name="-n")] = 10,
     zfile: Path | None = None,
     apix: Annotated[float | None, Parameter(name=["--Apix", "--apix"])] = None,
-    flip: Annotated[bool, Parameter(negative=())] = False,
-    flip_legacy: Annotated[bool, Parameter(negative=())] = False,
-    invert: Annotated[bool, Parameter(negative=())] = False,
+    flip: bool = False,
+    flip_legacy: bool = False,
+    invert: bool = False,
     downsample: Annotated[int | None, Parameter(name=["-d", "--downsample"])] = None,
     low_pass: float | None = None,
     crop: int | None = None,
     prefix: str = "vol_",
     vol_start_index: int = 0,
     device: str = "auto",
-    verbose: Annotated[bool, Parameter(name=["-v", "--verbose"], negative=())] = False,
+    verbose: Annotated[bool, Parameter(name=["-v", "--verbose"])] = False,
 ) -> None:
     """Make density maps at points of the latent space of a trained model.
+
+    Give points by exactly one of -z, --z-start with --z-end, and --zfile.
+
+    Example: cryoscape eval_vol 01_128_8D_256/weights.49.pkl --zfile z_path.txt --flip -o path01
 
     Parameters
     ----------
@@ -44,8 +47,10 @@ def eval_vol(
         config.yaml or config.pkl of the run [beside the weights].
     z
         One latent: zdim numbers.
-    z_start, z_end
-        Ends of a straight path in latent space.
+    z_start
+        First point of a straight path in latent space: zdim numbers.
+    z_end
+        Last point of that path.
     n
         Points on the path, ends included.
     zfile

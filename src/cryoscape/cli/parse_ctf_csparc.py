@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 def parse_ctf_csparc(
     source: Path,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["-o", "--output"])],
     png: Path | None = None,
@@ -16,12 +17,14 @@ def parse_ctf_csparc(
 ) -> None:
     """Convert the CTF parameters of a cryoSPARC job to ctf.pkl.
 
+    Example: cryoscape parse_ctf_csparc cryosparc_P4_J33_004_particles.cs -o ctf.pkl
+
     Parameters
     ----------
     source
         Particles with CTF parameters (.cs or .csg).
     output
-        ctf.pkl
+        Pickle to write, ctf.pkl by custom.
     png
         Plot the CTF of the first particle here.
     box_size

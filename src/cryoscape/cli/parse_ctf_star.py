@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 def parse_ctf_star(
     source: Path,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["-o", "--output"])],
     png: Path | None = None,
@@ -16,17 +17,18 @@ def parse_ctf_star(
     voltage: Annotated[float | None, Parameter(name=["--kv"])] = None,
     cs: Annotated[float | None, Parameter(name=["--cs"])] = None,
     amplitude_contrast: Annotated[float | None, Parameter(name=["-w", "--amplitude-contrast"])] = None,
-    phase_shift: Annotated[float | None, Parameter(name=["--ps"], allow_leading_hyphen=True)] = None,
-    relion31: Annotated[bool, Parameter(name=["--relion31"], negative=())] = False,
+    phase_shift: Annotated[float | None, Parameter(name=["--ps"])] = None,
 ) -> None:
     """Convert the CTF parameters of a RELION star file to ctf.pkl.
+
+    Example: cryoscape parse_ctf_star run_data.star -D 320 --Apix 1.31 -o ctf.pkl
 
     Parameters
     ----------
     source
         Star file with defocus values; any RELION version.
     output
-        ctf.pkl
+        Pickle to write, ctf.pkl by custom.
     png
         Plot the CTF of the first particle here.
     box_size
@@ -41,13 +43,10 @@ def parse_ctf_star(
         Amplitude contrast, 0 to 1 [that of the file].
     phase_shift
         Phase shift in degrees [that of the file, else 0].
-    relion31
-        Not needed: the version is recognised.
     """
     from cryoscape.particles.from_star import Overrides
     from cryoscape.workflows.parse import parse_ctf_star as run
 
-    del relion31
     overrides = Overrides(
         box_size_px=box_size,
         pixel_size_angstrom=apix,

@@ -8,28 +8,27 @@ from cyclopts import Parameter
 
 def parse_pose_star(
     source: Path,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["-o", "--output", "--outpkl"])],
     box_size: Annotated[int | None, Parameter(name=["-D", "--box-size"])] = None,
     apix: Annotated[float | None, Parameter(name=["--Apix", "--apix"])] = None,
-    relion31: Annotated[bool, Parameter(name=["--relion31"], negative=())] = False,
 ) -> None:
     """Convert the poses of a RELION star file to poses.pkl.
+
+    Example: cryoscape parse_pose_star run_data.star -D 320 -o poses.pkl
 
     Parameters
     ----------
     source
         run_data.star of a Refine3D job; any RELION version.
     output
-        poses.pkl
+        Pickle to write, poses.pkl by custom.
     box_size
         Box in pixels [that of the file, or of its images].
     apix
         Pixel size in angstrom [that of the file].
-    relion31
-        Not needed: the version is recognised.
     """
     from cryoscape.workflows.parse import parse_pose_star as run
 
-    del relion31
     run(source, output, box_size, apix)

@@ -8,16 +8,19 @@ from cyclopts import Parameter
 
 def pc_traversal(
     latents: Path,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["-o", "--output"])],
     pc: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True)] = None,
     n: Annotated[int, Parameter(name="-n")] = 10,
     lim: tuple[float, float] = (1.0, 99.0),
-    use_percentile_spacing: Annotated[bool, Parameter(negative=())] = False,
-    epoch: Annotated[int, Parameter(allow_leading_hyphen=True)] = -1,
-    force: Annotated[bool, Parameter(negative=())] = False,
+    use_percentile_spacing: bool = False,
+    epoch: int = -1,
+    force: bool = False,
 ) -> None:
     """Write latent coordinates along principal components, as input for eval_vol --zfile.
+
+    Example: cryoscape pc_traversal 01_128_8D_256/z.49.pkl --pc 1 2 -o 01_128_8D_256/pc
 
     Parameters
     ----------

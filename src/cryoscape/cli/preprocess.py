@@ -8,20 +8,23 @@ from cyclopts import Parameter
 
 def preprocess(
     particles: Path,
+    /,
     *,
     output: Annotated[Path, Parameter(name=["-o", "--output"])],
     poses: Path | None = None,
     ctf: Path | None = None,
-    ind: Annotated[Path | None, Parameter(name=["--ind", "-ind"])] = None,
+    ind: Path | None = None,
     datadir: Path | None = None,
-    uninvert_data: Annotated[bool, Parameter(negative=())] = False,
-    no_window: Annotated[bool, Parameter(negative=())] = False,
+    uninvert_data: bool = False,
+    no_window: bool = False,
     window_r: float = 0.85,
     background: Literal["auto", "keep", "subtract"] = "auto",
     max_radius: float | None = None,
     dtype: Literal["float32", "float16"] = "float16",
 ) -> None:
     """Transform all images once into a store on disk, which training and reconstruction read directly.
+
+    Example: cryoscape preprocess particles.128.txt --poses poses.pkl --ctf ctf.pkl -o store
 
     Parameters
     ----------

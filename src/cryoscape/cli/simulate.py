@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 def simulate(
     models: Annotated[list[Path], Parameter(consume_multiple=True)],
+    /,
     *,
     outdir: Annotated[Path, Parameter(name=["-o", "--outdir"])],
     n: Annotated[int, Parameter(name=["-n", "--n-particles"])],
@@ -31,7 +32,7 @@ def simulate(
     junk_fraction: float = 0.0,
     junk: Literal["noise", "wrong"] = "noise",
     seed: int = 0,
-    force: Annotated[bool, Parameter(negative=())] = False,
+    force: bool = False,
 ) -> None:
     """Simulate particle images of atomic models, with the truth beside them.
 
@@ -74,8 +75,12 @@ def simulate(
         Lowest and highest mean defocus in A.
     astigmatism
         Scale of the defocus difference in A.
-    kv, cs, w
-        Voltage (kV), spherical aberration (mm), amplitude contrast.
+    kv
+        Acceleration voltage in kV.
+    cs
+        Spherical aberration in mm.
+    w
+        Amplitude contrast, 0 to 1.
     b_factor
         Envelope of the images in A^2, in addition to the resolution of the maps.
     contrast_sigma

@@ -11,18 +11,19 @@ from cryoscape.engines.vae.config import Activation, Domain, PositionalEncoding
 
 def train_vae(
     particles: Path,
+    /,
     *,
     outdir: Annotated[Path, Parameter(name=["-o", "--outdir"])],
     zdim: int,
     poses: Path | None = None,
     ctf: Path | None = None,
-    ind: Annotated[Path | None, Parameter(name=["--ind", "-ind"])] = None,
+    ind: Path | None = None,
     datadir: Path | None = None,
     num_epochs: Annotated[int, Parameter(name=["-n", "--num-epochs"])] = 20,
     batch_size: Annotated[int | None, Parameter(name=["-b", "--batch-size"])] = None,
     amp: Annotated[bool | None, Parameter(negative="--no-amp")] = None,
-    uninvert_data: Annotated[bool, Parameter(negative=())] = False,
-    no_window: Annotated[bool, Parameter(negative=())] = False,
+    uninvert_data: bool = False,
+    no_window: bool = False,
     window_r: float = 0.85,
     enc_dim: Annotated[int | None, Parameter(name=["--enc-dim", "--qdim"])] = None,
     enc_layers: Annotated[int | None, Parameter(name=["--enc-layers", "--qlayers"])] = None,
@@ -39,22 +40,27 @@ def train_vae(
     lr: float = 1e-4,
     wd: float = 0.0,
     norm: tuple[float, float] | None = None,
-    lazy: Annotated[bool, Parameter(negative=())] = False,
+    lazy: bool = False,
     load: str | None = None,
-    load_latest: Annotated[bool, Parameter(name=["--load-latest", "--load_latest"], negative=())] = False,
+    load_latest: bool = False,
     preset: Literal["paper"] | None = None,
     seed: int | None = None,
     checkpoint: int = 1,
     log_interval: int = 1000,
     max_threads: int | None = None,
     num_workers: int | None = None,
-    no_analysis: Annotated[bool, Parameter(negative=())] = False,
-    multigpu: Annotated[bool, Parameter(negative=())] = False,
+    no_analysis: bool = False,
+    multigpu: bool = False,
     device: str = "auto",
-    force: Annotated[bool, Parameter(negative=())] = False,
-    verbose: Annotated[bool, Parameter(name=["-v", "--verbose"], negative=())] = False,
+    force: bool = False,
+    verbose: Annotated[bool, Parameter(name=["-v", "--verbose"])] = False,
 ) -> None:
     """Learn a latent space of structures from particle images with known poses (variational autoencoder).
+
+    A run that was stopped goes on exactly where it was with --load latest.
+
+    Example: cryoscape train_vae particles.128.txt --poses poses.pkl --ctf ctf.pkl --zdim 8 -n 50
+    -o 01_128_8D_256
 
     Parameters
     ----------
@@ -84,8 +90,14 @@ def train_vae(
         Do not multiply the images by a soft round window.
     window_r
         Where the window starts to fall, as a fraction of half the box.
-    enc_dim, enc_layers, dec_dim, dec_layers
-        Width and hidden layers of encoder and decoder [256 x 3].
+    enc_dim
+        Width of the encoder [256].
+    enc_layers
+        Hidden layers of the encoder [3].
+    dec_dim
+        Width of the decoder [256].
+    dec_layers
+        Hidden layers of the decoder [3].
     enc_mask
         Radius in Fourier pixels of the circle the encoder sees [half the box].
     pe_type
@@ -102,8 +114,10 @@ def train_vae(
         Weight of the KL term: a number, or with --beta-control a schedule a, b, c or d [1/zdim].
     beta_control
         Strength of the controlled KL term.
-    lr, wd
-        Learning rate and weight decay of Adam.
+    lr
+        Learning rate of Adam.
+    wd
+        Weight decay of Adam.
     norm
         Mean (0) and standard deviation to normalise by [from the images].
     lazy
@@ -124,9 +138,16 @@ def train_vae(
         auto, cpu, cuda, cuda:1 or mps.
     force
         Replace a run that is in the folder already.
-    log_interval, num_workers, no_analysis, multigpu, verbose
-        Accepted for old command lines; progress is shown continually, analysis is a command of its own, and
-        one GPU is used.
+    log_interval
+        No effect, as progress is shown continually; accepted for old command lines.
+    num_workers
+        No effect; accepted for old command lines.
+    no_analysis
+        No effect, as analysis is a command of its own; accepted for old command lines.
+    multigpu
+        No effect, as one GPU is used; accepted for old command lines.
+    verbose
+        Say more.
     """
     from cryoscape.workflows.train_vae import TrainVaeRequest
     from cryoscape.workflows.train_vae import train_vae as run

@@ -1,0 +1,71 @@
+"""The table of commands. A new command is one file in this folder and one line here."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+CommandGroup = Literal["Try out", "Prepare", "Train", "Analyse"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its name, what it does in one line, and under which heading it is listed.
+
+    The function is ``cryoscape.cli.NAME:NAME``; its module is imported when the command is called.
+    """
+
+    name: str
+    group: CommandGroup
+    summary: str
+
+    @property
+    def target(self) -> str:
+        """Import path of the function, ``module:function``."""
+        return f"cryoscape.cli.{self.name}:{self.name}"
+
+    def load(self) -> Callable[..., Any]:
+        """Import the function behind the command."""
+        module, _, function = self.target.partition(":")
+        loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        return loaded
+
+
+COMMANDS = (
+    Command("demo", "Try out", "See states found in simulated images, with a report; needs no data."),
+    Command("doctor", "Try out", "Check this machine and say what will work on it."),
+    Command("simulate", "Try out", "Simulate particle images of atomic models, with the truth."),
+    Command("parse_pose_csparc", "Prepare", "Poses of a cryoSPARC refinement to poses.pkl."),
+    Command("parse_pose_star", "Prepare", "Poses of a RELION star file to poses.pkl."),
+    Command("parse_ctf_csparc", "Prepare", "CTF parameters of a cryoSPARC job to ctf.pkl."),
+    Command("parse_ctf_star", "Prepare", "CTF parameters of a RELION star file to ctf.pkl."),
+    Command("downsample", "Prepare", "Shrink particle images, or a volume."),
+    Command("preprocess", "Prepare", "Transform images once into a store that training reads directly."),
+    Command("backproject_voxel", "Prepare", "Check poses and CTF by reconstructing a map."),
+    Command("train_vae", "Train", "Learn a latent space of structures from particle images."),
+    Command("eval_images", "Train", "Place images in the latent space of a trained model."),
+    Command("analyze", "Analyse", "Embeddings, clusters, maps, plots and a report of a trained model."),
+    Command("eval_vol", "Analyse", "Density maps at points of the latent space."),
+    Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
+)
+
+BY_NAME = {command.name: command for command in COMMANDS}
+
+PLANNED = frozenset(
+    {
+        "abinit",
+        "analyze_convergence",
+        "analyze_landscape",
+        "analyze_landscape_full",
+        "dashboard",
+        "direct_traversal",
+        "filter",
+        "graph_traversal",
+        "train_dec",
+        "train_nn",
+        "write_cs",
+        "write_star",
+        "write_starfile",
+    }
+)
+"""Commands users know from cryoDRGN that are not there yet: told as such, not as misspellings."""
