@@ -86,7 +86,10 @@ def hartley_from_half_plane(coefficients: Complex[Tensor, "*batch p"]) -> Float[
 
 
 def _resize_spectrum(transform: Tensor, new: int, n_dims: int) -> Tensor:
-    """Crop or zero-pad an uncentred rfftn spectrum; a shared Nyquist frequency stays Hermitian."""
+    """Crop or zero-pad an uncentred rfftn spectrum.
+
+    Padding divides the Nyquist frequency of an even axis between +D/2 and -D/2, two places that were one.
+    """
     old = transform.shape[-2]
     smaller = min(old, new)
     low, high = (smaller + 1) // 2, smaller // 2
@@ -97,6 +100,9 @@ def _resize_spectrum(transform: Tensor, new: int, n_dims: int) -> Tensor:
         out.narrow(dim, 0, low).copy_(transform.narrow(dim, 0, low))
         if high:
             out.narrow(dim, new - high, high).copy_(transform.narrow(dim, old - high, high))
+        if new > old and old % 2 == 0:
+            nyquist = out.narrow(dim, new - high, 1).mul_(0.5)
+            out.narrow(dim, high, 1).copy_(nyquist)
         transform = out
     columns = smaller // 2 + 1
     if new < old:
@@ -105,6 +111,8 @@ def _resize_spectrum(transform: Tensor, new: int, n_dims: int) -> Tensor:
     shape[-1] = new // 2 + 1
     out = transform.new_zeros(shape)
     out[..., :columns] = transform[..., :columns]
+    if new > old and old % 2 == 0:
+        out[..., columns - 1] *= 0.5
     return out
 
 

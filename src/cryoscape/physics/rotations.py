@@ -22,15 +22,17 @@ def matrix_from_relion_euler(angles_degrees: Float[Tensor, "*batch 3"]) -> Float
 
 
 def relion_euler_from_matrix(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
-    """Return (rot, tilt, psi) in degrees, tilt in [0, 180]; at tilt 0 or 180, rot is set to 0."""
+    """Return (rot, tilt, psi) in degrees, tilt in [0, 180]; at tilt 0 or 180, rot is set to 0.
+
+    psi is read from R Z(rot)^T = Z(psi) Y(tilt), so that it makes up for any error of rot near the poles,
+    where only their sum or difference is defined.
+    """
     sb = rotation[..., 2, :2].norm(dim=-1)
     tilt = torch.atan2(sb, rotation[..., 2, 2])
-    regular = sb > 1e-6
     rot = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 0])
-    psi = torch.atan2(rotation[..., 1, 2], -rotation[..., 0, 2])
-    psi_at_pole = torch.atan2(-rotation[..., 1, 0], rotation[..., 1, 1])
-    rot = torch.where(regular, rot, torch.zeros_like(rot))
-    psi = torch.where(regular, psi, psi_at_pole)
+    rot = torch.where(sb > 1e-6, rot, torch.zeros_like(rot))
+    turned = rotation[..., :2, 1] * rot.cos()[..., None] - rotation[..., :2, 0] * rot.sin()[..., None]
+    psi = torch.atan2(turned[..., 0], turned[..., 1])
     return torch.rad2deg(torch.stack([rot, tilt, psi], dim=-1))
 
 

@@ -43,7 +43,8 @@ def _extract(  # type: ignore[no-untyped-def]
             ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
             fx, fy, fz = x - ix, y - iy, z - iz
             out[b, p] = 0
-            if ix + 1 > half or abs(iy) >= half or abs(iz) >= half:
+            # also where a rotation is not finite, whose floor is the lowest integer
+            if ix < 0 or ix >= half or iy <= -half or iy >= half or iz <= -half or iz >= half:
                 continue
             for corner in range(8):
                 dx, dy, dz = corner & 1, (corner >> 1) & 1, corner >> 2
@@ -74,7 +75,7 @@ def _insert(  # type: ignore[no-untyped-def]
                 continue
             y = sign * (u * r[0, 1] + v * r[1, 1])
             ix, iy = math.floor(x), math.floor(y)
-            if ix + 1 > half or abs(iy) >= half or abs(iz) >= half:
+            if ix < 0 or ix >= half or iy <= -half or iy >= half or iz <= -half or iz >= half:
                 continue
             fx, fy, fz = x - ix, y - iy, z - iz
             for dz in range(2):
@@ -93,8 +94,9 @@ def _insert(  # type: ignore[no-untyped-def]
 
 
 def _in_threads(work: Callable[..., None], pieces: list[tuple[int, int]], *arguments: Any) -> None:
-    if len(pieces) == 1:
-        work(*arguments, *pieces[0])
+    if len(pieces) <= 1:
+        for piece in pieces:
+            work(*arguments, *piece)
         return
     with ThreadPoolExecutor(len(pieces)) as pool:
         list(pool.map(lambda piece: work(*arguments, *piece), pieces))
@@ -105,15 +107,19 @@ def _split(first: int, last: int, n: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in pairwise(edges) if b > a]
 
 
+def _plain(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
+
+
 def extract(values: Tensor, out: Tensor, rotations: Tensor, k: Tensor, grid: "FourierGrid") -> None:
     """Fill ``out`` (B, P, C, 2) from ``values`` (V, C, 2); all on the CPU and of one real type."""
     _in_threads(
         _extract,
         _split(0, len(rotations), torch.get_num_threads()),
-        values.contiguous().view(len(values), -1).numpy(),
-        out.view(out.shape[0], out.shape[1], -1).numpy(),
-        rotations.contiguous().numpy(),
-        k.contiguous().numpy(),
+        _plain(values.flatten(1)),
+        _plain(out.flatten(2)),
+        _plain(rotations),
+        _plain(k),
         grid.half,
         grid.oversampling,
     )
@@ -124,10 +130,10 @@ def insert(slices: Tensor, out: Tensor, rotations: Tensor, k: Tensor, grid: "Fou
     _in_threads(
         _insert,
         _split(-grid.half, grid.half + 1, torch.get_num_threads()),
-        slices.contiguous().view(slices.shape[0], slices.shape[1], -1).numpy(),
-        out.view(len(out), -1).numpy(),
-        rotations.contiguous().numpy(),
-        k.contiguous().numpy(),
+        _plain(slices.flatten(2)),
+        out.detach().view(len(out), 2 * out.shape[1]).numpy(),
+        _plain(rotations),
+        _plain(k),
         grid.half,
         grid.oversampling,
     )

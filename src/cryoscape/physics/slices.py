@@ -126,9 +126,14 @@ def extract_slices(
         Volume frequency = k @ R.
     k
         (kx, ky) in cycles per box.
+
+    Raises
+    ------
+    ValueError
+        If a frequency lies beyond the grid, or ``values`` is of another grid.
     """
-    _check_radius(grid, k)
-    if _compiled_loops_serve(values):
+    _check(grid, values, k)
+    if _compiled_loops_serve(values, rotations):
         out = values.new_empty(len(rotations), len(k), values.shape[1], 2)
         slice_kernels.extract(values, out, rotations.to(values.dtype), k.to(values.dtype), grid)
         return torch.view_as_complex(out)
@@ -151,10 +156,20 @@ def insert_slices(
 
     Only the half space x >= 0 is written. Where all of space is wanted, for example to divide by summed
     weights, call `symmetrise` once at the end.
+
+    Raises
+    ------
+    ValueError
+        If a frequency lies beyond the grid, ``out`` is of another grid, or counts differ.
     """
-    _check_radius(grid, k)
+    _check(grid, out, k)
+    if slices.shape != (len(rotations), len(k), out.shape[1]):
+        raise ValueError(
+            f"slices {tuple(slices.shape)} for {len(rotations)} rotations, {len(k)} frequencies and "
+            f"{out.shape[1]} channels"
+        )
     values = torch.view_as_real(slices.resolve_conj().contiguous()).to(out.dtype)
-    if _compiled_loops_serve(out) and not values.requires_grad:
+    if _compiled_loops_serve(out, values, rotations):
         slice_kernels.insert(values, out, rotations.to(out.dtype), k.to(out.dtype), grid)
         return
     size = _chunk(k, out.shape[1])
@@ -175,13 +190,17 @@ def symmetrise(values: Float[Tensor, "v c 2"], grid: FourierGrid) -> None:
     plane += opposite
 
 
-def _check_radius(grid: FourierGrid, k: Tensor) -> None:
+def _check(grid: FourierGrid, values: Tensor, k: Tensor) -> None:
+    if len(values) != grid.n_voxels:
+        raise ValueError(f"{len(values)} values for a grid of {grid.n_voxels} voxels")
     if len(k) and float((k.double() ** 2).sum(-1).max()) > grid.max_radius**2 + 1e-6:
         raise ValueError(f"frequencies reach beyond the radius {grid.max_radius} of the grid")
 
 
-def _compiled_loops_serve(grid_values: Tensor) -> bool:
-    return grid_values.device.type == "cpu" and not grid_values.requires_grad
+def _compiled_loops_serve(values: Tensor, *others: Tensor) -> bool:
+    """Whether all is on the CPU and nobody asks for gradients."""
+    gradients = torch.is_grad_enabled() and any(t.requires_grad for t in (values, *others))
+    return values.device.type == "cpu" and not gradients
 
 
 def _chunk(k: Tensor, channels: int) -> int:

@@ -23,7 +23,7 @@ def volume_to_grid(
         Divide the map by the window with which trilinear reading will multiply it.
     """
     n = volume.shape[-1] * grid.oversampling
-    work = volume / _window(volume.shape[-1], grid).to(volume) if correct_gridding else volume
+    work = volume / gridding_window(volume.shape[-1], grid).to(volume) if correct_gridding else volume
     spectrum = work.to(torch.complex128 if work.dtype == torch.float64 else torch.complex64)
     both = torch.arange(-grid.half, grid.half + 1, device=volume.device)
     for dim, frequencies in ((2, both[grid.half :]), (1, both), (0, both)):
@@ -59,7 +59,7 @@ def grid_to_volume(
     rows[..., : reach + 1] = spectrum
     positions = centred_indices(box_size, values.device) % n
     volume = torch.fft.irfft(rows, n=n, dim=-1).index_select(-1, positions)
-    return volume / _window(box_size, grid).to(volume) if correct_gridding else volume
+    return volume / gridding_window(box_size, grid).to(volume) if correct_gridding else volume
 
 
 def _forward_axis(
@@ -84,7 +84,7 @@ def _inverse_axis(
     return torch.fft.ifft(spread, dim=dim).index_select(dim, positions)
 
 
-def _window(box_size: int, grid: FourierGrid) -> Float[Tensor, "z y x"]:
+def gridding_window(box_size: int, grid: FourierGrid) -> Float[Tensor, "z y x"]:
     """Real-space window of trilinear interpolation: sinc^2 along each axis."""
     axis = torch.sinc(centred_indices(box_size).double() / (box_size * grid.oversampling)) ** 2
     return axis[:, None, None] * axis[:, None] * axis
