@@ -18,8 +18,23 @@ from cryoscape.errors import InputError, TrainingError
 
 DEBUG_VARIABLE = "CRYOSCAPE_DEBUG"
 
-_USER_ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO})
-"""Faults of disks and rights, which no program can mend."""
+_USER_ERRNO = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EACCES",
+        "EDQUOT",
+        "EEXIST",
+        "EIO",
+        "EISDIR",
+        "ELOOP",
+        "ENAMETOOLONG",
+        "ENOSPC",
+        "ENOTDIR",
+        "EPERM",
+        "EROFS",
+    )
+)
+"""Faults of paths, rights and disks, which no program can mend."""
 _PACKAGES = ("numpy", "scipy", "torch", "numba", "pandas", "cyclopts")
 
 
@@ -50,7 +65,7 @@ def exit_code(error: BaseException, command: str | None, arguments: Sequence[str
         return 1
     if isinstance(error, OSError) and error.errno in _USER_ERRNO:
         where = "" if error.filename is None else f"{error.filename}: "
-        _say(command, f"error: {where}{error.strerror}; check rights and room on the disk")
+        _say(command, f"error: {where}{error.strerror}; check the path, the rights and the room on the disk")
         return 2
     report = write_report(error, command, arguments)
     first = (str(error).splitlines() or [""])[0][:120]

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,17 +17,26 @@ class _PlainLines(logging.Formatter):
 
 @contextmanager
 def log_to_stderr() -> Iterator[None]:
-    """Show what the package logs while a command runs; leaves logging as it was found."""
+    """Show what the package logs while a command runs; leaves logging as it was found.
+
+    Warnings of libraries are for developers: they are shown with --verbose only.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PlainLines("%(message)s"))
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _log_warning
+            yield
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+def _log_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    logger.debug("%s: %s", category.__name__, message)
 
 
 def be_verbose() -> None:

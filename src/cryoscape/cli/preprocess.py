@@ -21,8 +21,9 @@ def preprocess(
     background: Literal["auto", "keep", "subtract"] = "auto",
     max_radius: float | None = None,
     dtype: Literal["float32", "float16"] = "float16",
+    force: bool = False,
 ) -> None:
-    """Transform all images once into a store on disk, which training and reconstruction read directly.
+    """Transform all images once into a store on disk, which train_vae takes in place of the images.
 
     Example: cryoscape preprocess particles.128.txt --poses poses.pkl --ctf ctf.pkl -o store
 
@@ -52,6 +53,8 @@ def preprocess(
         Largest radius kept, in Fourier pixels [half the box].
     dtype
         Precision of the store.
+    force
+        Replace a store of other input or settings.
     """
     from cryoscape.particles.store import PreprocessConfig
     from cryoscape.workflows.preprocess import preprocess as run
@@ -64,4 +67,4 @@ def preprocess(
         max_radius=max_radius,
         dtype=dtype,
     )
-    run(particles, output, poses, ctf, ind, datadir, config)
+    run(particles, output, poses, ctf, ind, datadir, config, force)

@@ -70,7 +70,7 @@ def build_store(
         raise InputError(f"{particles.source}: {len(particles)} particles but {len(stack)} images")
     fingerprint = store_fingerprint(particles, stack, config)
     if cache is not None and cache.exists():
-        if _read_header(cache).get("fingerprint") == fingerprint:
+        if is_store_of(cache, particles, stack, config):
             return open_store(cache)
         logger.info("%s: made from other input or settings, building it again", cache)
     if cache is None:
@@ -251,6 +251,11 @@ def _read_header(folder: Path) -> dict[str, Any]:
 def is_store(path: Path) -> bool:
     """Whether a path is a folder made by `build_store` (or the preprocess command)."""
     return (path / HEADER_NAME).is_file()
+
+
+def is_store_of(path: Path, particles: Particles, stack: ImageStack, config: PreprocessConfig) -> bool:
+    """Whether a store was made from this input with these settings; InputError where it is not a store."""
+    return bool(_read_header(path).get("fingerprint") == store_fingerprint(particles, stack, config))
 
 
 def open_store(path: Path) -> FourierStore:

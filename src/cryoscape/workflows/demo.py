@@ -28,6 +28,7 @@ logger = logging.getLogger("cryoscape")
 
 _MARK = "demo.json"
 _BOX_ANGSTROM = 224.0
+_FEWEST_PARTICLES = 100
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def demo(request: DemoRequest) -> DemoResult:
     """
     started = time.perf_counter()
     folder = request.outdir
+    _check_size(request)
     _prepare(folder, request.force)
     poses, ctf = folder / "poses.pkl", folder / "ctf.pkl"
     steps = _Steps()
@@ -113,6 +115,15 @@ def demo(request: DemoRequest) -> DemoResult:
     score = findings.comparison.score
     logger.info("Agreement with the simulated states (adjusted mutual information): %.3f", score)
     return DemoResult(folder, report, picture, score, findings.comparison, findings.correlations, seconds)
+
+
+def _check_size(request: DemoRequest) -> None:
+    for flag, value, least in (
+        ("-n", request.n_particles, _FEWEST_PARTICLES),
+        ("--epochs", request.epochs, 1),
+    ):
+        if value < least:
+            raise InputError(f"{flag} {value}: expected at least {least}")
 
 
 def _prepare(folder: Path, force: bool) -> None:

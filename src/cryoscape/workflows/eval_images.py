@@ -5,7 +5,7 @@ import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryoscape.engines.run_folder import RunFolder, read_run_config
+from cryoscape.engines.run_folder import read_run_config
 from cryoscape.engines.vae.checkpoint import check_fits, pick_device, read_checkpoint
 from cryoscape.engines.vae.config import TrainConfig, beta_at, model_config_from_upstream
 from cryoscape.engines.vae.fit import Trainer
@@ -14,7 +14,8 @@ from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import write_array_pickle
 from cryoscape.particles.fourier_store import PreprocessConfig
 from cryoscape.workflows.progress import progress
-from cryoscape.workflows.training_images import ImageSource, load_images
+from cryoscape.workflows.training_images import ImageSource, find_images, load_images
+from cryoscape.workflows.weights import find_weights
 
 logger = logging.getLogger("cryoscape")
 
@@ -59,10 +60,7 @@ def eval_images(request: EvalImagesRequest) -> EvalImagesResult:
     ------
     InputError : images of another box than the model's, or unusable files.
     """
-    weights, folder = request.weights, request.weights.parent
-    if weights.is_dir():
-        run = RunFolder(weights)
-        weights, folder = run.weights(run.latest_epoch()), weights
+    weights, folder = find_weights(request.weights)
     config = read_run_config(request.config or folder)
     model = model_config_from_upstream(config)
     dataset = config.get("dataset_args", {})
@@ -74,13 +72,15 @@ def eval_images(request: EvalImagesRequest) -> EvalImagesResult:
         window_radius=float(dataset.get("window_r", 0.85)),
         background=dataset.get("background", "keep"),
     )
-    source = ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
-    store = load_images(source, preprocess, request.out_z.parent, on_disk=False)
-    if store.box_size != model.box_size:
+    images = find_images(
+        ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
+    )
+    if images.box_size != model.box_size:
         raise InputError(
-            f"{request.particles}: images of {store.box_size} px, the model was trained on {model.box_size}; "
-            "use the stack it was trained on, or downsample to that box"
+            f"{request.particles}: images of {images.box_size} px, the model was trained on {model.box_size} "
+            "px; use the stack it was trained on, or downsample to that box"
         )
+    store = load_images(images, preprocess, request.out_z.parent, on_disk=False)
     norm = dataset.get("norm") or (0.0, store.scale)
     trainer = Trainer(store, model, TrainConfig(amp=False), pick_device(request.device), float(norm[1]))
     check_fits(weights, content["model_state_dict"], trainer.network.state_dict(), model)

@@ -14,6 +14,7 @@ from cryoscape.errors import InputError
 from cryoscape.io.mrc import write_volume
 from cryoscape.typing import Latents, Volume
 from cryoscape.workflows.progress import progress
+from cryoscape.workflows.weights import find_weights
 
 logger = logging.getLogger("cryoscape")
 
@@ -124,10 +125,7 @@ def _read_zfile(path: Path) -> Latents:
 
 
 def _open_source(request: EvalVolRequest) -> VaeVolumeSource:
-    weights, folder = request.weights, request.weights.parent
-    if weights.is_dir():
-        run = RunFolder(weights)
-        weights, folder = run.weights(run.latest_epoch()), weights
+    weights, folder = find_weights(request.weights)
     config = read_run_config(request.config or folder)
     known = _known_pixel_size(folder, config)
     given = request.pixel_size_angstrom

@@ -9,7 +9,7 @@ from cryoscape.errors import InputError
 from cryoscape.particles.memory import MemoryPlan, plan_store
 from cryoscape.particles.readers import load_particles
 from cryoscape.particles.stack import ImageStack
-from cryoscape.particles.store import PreprocessConfig, build_store
+from cryoscape.particles.store import PreprocessConfig, build_store, is_store_of
 from cryoscape.physics.grids import half_plane
 from cryoscape.workflows.disk import check_free_space
 from cryoscape.workflows.progress import progress
@@ -37,8 +37,12 @@ def preprocess(
     ind: Path | None = None,
     datadir: Path | None = None,
     config: PreprocessConfig | None = None,
+    force: bool = False,
 ) -> PreprocessResult:
     """Read all images once and write their Fourier coefficients to the folder ``output``.
+
+    A store there that was made from the same input with the same settings is kept as it is; another one is
+    replaced only with ``force``.
 
     Raises
     ------
@@ -50,6 +54,8 @@ def preprocess(
         raise InputError(f"{output}: is a file; the output of preprocess is a folder")
     table = load_particles(particles, poses, ctf, ind, datadir)
     stack = ImageStack.from_particles(table)
+    if not force and output.exists() and not is_store_of(output, table, stack, config):
+        raise InputError(f"{output}: holds a store of other input or settings; give --force or another -o")
     n_pixels = half_plane(stack.box_size, config.max_radius).n_pixels
     itemsize = 2 if config.dtype == "float16" else 4
     plan = plan_store(len(stack), stack.box_size, n_pixels, itemsize, stack.source_itemsize)

@@ -3,32 +3,21 @@
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 
-from cryoscape.engines.vae.checkpoint import check_fits, pick_device
-from cryoscape.engines.vae.config import (
-    DEFAULTS,
-    PAPER,
-    Activation,
-    Domain,
-    ModelConfig,
-    PositionalEncoding,
-    TrainConfig,
-    check_model_config,
-    parse_beta,
-)
+from cryoscape.engines.vae.checkpoint import check_fits
+from cryoscape.engines.vae.config import ModelConfig, TrainConfig
 from cryoscape.engines.vae.fit import Trainer
 from cryoscape.engines.vae.results import EpochResult
 from cryoscape.engines.vae.run_store import (
     append_metrics,
-    check_same_model,
     drop_metrics_from,
-    find_checkpoint,
     holds_run,
     remove_run,
     save_epoch,
@@ -36,55 +25,22 @@ from cryoscape.engines.vae.run_store import (
     write_run_files,
 )
 from cryoscape.errors import InputError
-from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
+from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.workflows.progress import format_seconds, progress
-from cryoscape.workflows.training_images import ImageSource, fingerprint, load_images, to_device
+from cryoscape.workflows.training_images import ImageSource, find_images, fingerprint, load_images, to_device
+from cryoscape.workflows.training_plan import (
+    TrainingPlan,
+    TrainVaeRequest,
+    check_epochs_left,
+    check_request,
+    plan_training,
+    preprocessing,
+)
 from cryoscape.workflows.training_session import LatentShifts, StoppedBySignal, catch_signals, log_to
 
+__all__ = ["TrainVaeRequest", "TrainVaeResult", "train_vae"]
+
 logger = logging.getLogger("cryoscape")
-
-
-@dataclass(frozen=True)
-class TrainVaeRequest:
-    """What the user asked for; None means the preset's or the program's choice."""
-
-    particles: Path
-    outdir: Path
-    zdim: int
-    poses: Path | None = None
-    ctf: Path | None = None
-    ind: Path | None = None
-    datadir: Path | None = None
-    num_epochs: int = 20
-    batch_size: int | None = None
-    amp: bool | None = None
-    invert_data: bool = True
-    window: bool = True
-    window_radius: float = 0.85
-    enc_dim: int | None = None
-    enc_layers: int | None = None
-    dec_dim: int | None = None
-    dec_layers: int | None = None
-    enc_mask: int | None = None
-    pe_type: PositionalEncoding | None = None
-    pe_dim: int | None = None
-    feat_sigma: float | None = None
-    domain: Domain = "fourier"
-    activation: Activation = "relu"
-    beta: str | float | None = None
-    beta_control: float | None = None
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
-    norm: tuple[float, float] | None = None
-    lazy: bool = False
-    load: str | None = None
-    preset: Literal["paper"] | None = None
-    seed: int | None = None
-    checkpoint: int = 1
-    max_threads: int | None = None
-    device: str = "auto"
-    force: bool = False
-    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,97 +63,49 @@ def train_vae(request: TrainVaeRequest) -> TrainVaeResult:
     StoppedBySignal : SIGINT or SIGTERM came; the state is saved exactly.
     """
     folder = request.outdir
-    _check_request(request)
+    check_request(request)
+    images = find_images(
+        ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
+    )
+    plan = plan_training(request, images.box_size)
     if request.force and request.load is None and holds_run(folder):
         remove_run(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with log_to(folder / "run.log"), catch_signals() as caught:
-        if request.max_threads:
-            torch.set_num_threads(request.max_threads)
-        logger.info("%s", " ".join(request.command) or "train_vae")
-        store = load_images(_source(request), _preprocess(request), request.outdir, request.lazy)
-        trainer = _prepare(request, store)
-        return _train(request, trainer, caught)
+    with _nothing_left_behind(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with log_to(folder / "run.log"), catch_signals() as caught:
+            if request.max_threads:
+                torch.set_num_threads(request.max_threads)
+            logger.info("%s", " ".join(request.command) or "train_vae")
+            store = load_images(images, preprocessing(request), folder, request.lazy)
+            trainer = _prepare(request, plan, store)
+            return _train(request, trainer, caught)
 
 
-def _check_request(request: TrainVaeRequest) -> None:
-    if request.outdir.exists() and not request.outdir.is_dir():
-        raise InputError(f"{request.outdir}: is a file; -o must name a folder")
-    if request.load is None and not request.force and holds_run(request.outdir):
-        raise InputError(
-            f"{request.outdir}: holds a training run already; continue it with --load latest, "
-            "replace it with --force, or give another -o"
-        )
-    if request.norm is not None and (request.norm[0] != 0.0 or not request.norm[1] > 0.0):
-        raise InputError(
-            f"--norm {request.norm[0]} {request.norm[1]}: expected mean 0 and a positive deviation"
-        )
-    for flag, value in (
-        ("-n", request.num_epochs),
-        ("-b", request.batch_size),
-        ("--checkpoint", request.checkpoint),
-    ):
-        if value is not None and value < 1:
-            raise InputError(f"{flag} {value}: expected at least 1")
+@contextmanager
+def _nothing_left_behind(folder: Path) -> Iterator[None]:
+    """Remove the folder and log of a run that could not start, where they were not there before."""
+    log = folder / "run.log"
+    new_folder, new_log = not folder.exists(), not log.exists()
+    try:
+        yield
+    except InputError:
+        if new_log:
+            log.unlink(missing_ok=True)
+        if new_folder and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
-def _source(request: TrainVaeRequest) -> ImageSource:
-    return ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
-
-
-def _preprocess(request: TrainVaeRequest) -> PreprocessConfig:
-    return PreprocessConfig(
-        invert=request.invert_data,
-        window=request.window,
-        window_radius=request.window_radius,
-        # The published system never subtracts a background.
-        background="keep" if request.preset == "paper" else "auto",
-    )
-
-
-def _prepare(request: TrainVaeRequest, store: FourierStore) -> Trainer:
-    preset = PAPER if request.preset == "paper" else DEFAULTS
-    model = ModelConfig(
-        box_size=store.box_size,
-        zdim=request.zdim,
-        enc_layers=request.enc_layers or preset.layers,
-        enc_dim=request.enc_dim or preset.width,
-        dec_layers=request.dec_layers or preset.layers,
-        dec_dim=request.dec_dim or preset.width,
-        enc_mask=request.enc_mask,
-        pe_type=request.pe_type or preset.pe_type,
-        pe_dim=request.pe_dim,
-        feat_sigma=preset.feat_sigma if request.feat_sigma is None else request.feat_sigma,
-        domain=request.domain,
-        activation=request.activation,
-    )
-    check_model_config(model)
-    content: dict[str, Any] = {}
-    if request.load is not None:
-        path, content, notices = find_checkpoint(request.outdir, request.load)
-        for notice in notices:
-            logger.warning("%s", notice)
-        check_same_model(path, model)
-        logger.info("continuing from %s", path)
-    seed = request.seed if request.seed is not None else content.get("seed")
-    config = TrainConfig(
-        num_epochs=request.num_epochs,
-        batch_size=request.batch_size or preset.batch_size,
-        learning_rate=request.learning_rate,
-        weight_decay=request.weight_decay,
-        beta=parse_beta(request.beta, request.beta_control),
-        beta_control=request.beta_control,
-        seed=int(np.random.default_rng().integers(100_000)) if seed is None else int(seed),
-        amp=request.amp,
-    )
-    device = pick_device(request.device)
+def _prepare(request: TrainVaeRequest, plan: TrainingPlan, store: FourierStore) -> Trainer:
     norm = None if request.norm is None else request.norm[1]
-    trainer = Trainer(to_device(store, device), model, config, device, norm)
-    if content:
-        _restore(trainer, content, path)
+    trainer = Trainer(to_device(store, plan.device), plan.model, plan.config, plan.device, norm)
+    if plan.checkpoint is not None:
+        logger.info("continuing from %s", plan.checkpoint)
+        _restore(trainer, plan.content, plan.checkpoint)
+        check_epochs_left(request, trainer.epoch)
         drop_metrics_from(request.outdir, trainer.epoch)
     _describe(trainer)
-    _write_files(request, trainer, model, config)
+    _write_files(request, trainer, plan.model, plan.config)
     return trainer
 
 
@@ -244,11 +152,11 @@ def _write_files(request: TrainVaeRequest, trainer: Trainer, model: ModelConfig,
         dataset_args={
             "particles": absolute(request.particles),
             "norm": [0.0, float(trainer.norm_std)],
-            "invert_data": request.invert_data,
+            "invert_data": store.config.invert,
             "ind": absolute(request.ind),
             "keepreal": False,
-            "window": request.window,
-            "window_r": request.window_radius,
+            "window": store.config.window,
+            "window_r": store.config.window_radius,
             "datadir": absolute(request.datadir),
             "ctf": absolute(request.ctf),
             "poses": absolute(request.poses),
@@ -270,11 +178,6 @@ def _write_files(request: TrainVaeRequest, trainer: Trainer, model: ModelConfig,
 
 def _train(request: TrainVaeRequest, trainer: Trainer, caught: list[int]) -> TrainVaeResult:
     last = request.num_epochs - 1
-    if trainer.epoch > last:
-        raise InputError(
-            f"{request.outdir}: epoch {trainer.epoch - 1} is done already, -n {request.num_epochs} asks for "
-            f"epochs 0 to {last}; give a larger -n"
-        )
     shifts = LatentShifts(request.outdir, trainer.epoch)
     start, result = time.perf_counter(), None
     while trainer.epoch <= last:

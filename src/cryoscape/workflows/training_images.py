@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
+from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
 from cryoscape.particles.memory import plan_store
+from cryoscape.particles.metadata import Particles
 from cryoscape.particles.readers import load_particles
 from cryoscape.particles.stack import ImageStack
-from cryoscape.particles.store import build_store
+from cryoscape.particles.store import HEADER_NAME, build_store, is_store, open_store
 from cryoscape.physics.grids import half_plane
 from cryoscape.workflows.progress import progress
 
@@ -24,7 +26,10 @@ GPU_SHARE_FOR_IMAGES = 0.6
 
 @dataclass(frozen=True)
 class ImageSource:
-    """The files that say which images there are and what is known of them."""
+    """The files that say which images there are and what is known of them.
+
+    ``particles`` may be a store made by preprocess, which holds all the rest.
+    """
 
     particles: Path
     poses: Path | None = None
@@ -33,19 +38,71 @@ class ImageSource:
     datadir: Path | None = None
 
 
-def load_images(source: ImageSource, config: PreprocessConfig, folder: Path, on_disk: bool) -> FourierStore:
-    """Coefficients of all images, in memory where they fit and `on_disk` is not asked for, else in `folder`.
+@dataclass(frozen=True)
+class FoundImages:
+    """Particles with poses, and where their images are: in files not read yet, or in a store."""
 
-    Raises InputError for unusable files (see `load_particles`, `build_store`).
+    particles: Particles
+    images: ImageStack | FourierStore
+
+    @property
+    def box_size(self) -> int:
+        """Side of the images in pixels, even."""
+        return self.images.box_size
+
+
+def find_images(source: ImageSource) -> FoundImages:
+    """Check tables and headers of all files; reads no images and writes nothing.
+
+    Raises InputError for unusable files (see `load_particles`, `ImageStack`) and where poses are missing.
     """
+    if is_store(source.particles):
+        return _find_store(source)
     particles = load_particles(
-        source.particles, poses=source.poses, ctf=source.ctf, ind=source.ind, datadir=source.datadir
+        source.particles,
+        poses=source.poses,
+        ctf=source.ctf,
+        ind=source.ind,
+        datadir=source.datadir,
+        require_poses=True,
     )
-    for notice in particles.notices:
-        logger.warning("%s", notice)
+    stack = ImageStack.from_particles(particles)
     if particles.ctf is None:
         logger.warning("no CTF given: images are taken as not modulated; give --ctf where they are")
-    stack = ImageStack.from_particles(particles)
+    return FoundImages(particles, stack)
+
+
+def _find_store(source: ImageSource) -> FoundImages:
+    beside = {"--poses": source.poses, "--ctf": source.ctf, "--ind": source.ind, "--datadir": source.datadir}
+    given = [flag for flag, value in beside.items() if value is not None]
+    if given:
+        raise InputError(
+            f"{source.particles}: a store has its own poses, CTF and rows; give {given[0]} to preprocess"
+        )
+    store = open_store(source.particles)
+    if store.particles.poses is None:
+        raise InputError(f"{source.particles}: made without poses; run preprocess again with --poses")
+    if store.config.max_radius is not None and store.config.max_radius < store.box_size // 2:
+        raise InputError(
+            f"{source.particles}: holds frequencies up to {store.config.max_radius:g} of "
+            f"{store.box_size // 2} only; run preprocess again without --max-radius"
+        )
+    logger.info(
+        "images as preprocessed: %s, %s",
+        "inverted" if store.config.invert else "not inverted",
+        f"window from {store.config.window_radius:g}" if store.config.window else "no window",
+    )
+    return FoundImages(store.particles, store)
+
+
+def load_images(found: FoundImages, config: PreprocessConfig, folder: Path, on_disk: bool) -> FourierStore:
+    """Coefficients of all images, in memory where they fit and `on_disk` is not asked for, else in `folder`.
+
+    Raises InputError where no image holds a signal (see `build_store`).
+    """
+    particles, stack = found.particles, found.images
+    if isinstance(stack, FourierStore):
+        return stack
     plan = plan_store(len(particles), stack.box_size, half_plane(stack.box_size).n_pixels)
     logger.info("%s", plan.describe())
     on_disk = on_disk or not plan.in_memory
@@ -77,6 +134,8 @@ def to_device(store: FourierStore, device: torch.device) -> FourierStore:
 
 def fingerprint(path: Path) -> dict[str, Any]:
     """Path, size and a hash of the first and last MiB: enough to see that a file was replaced."""
+    if path.is_dir():
+        path = path / HEADER_NAME
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as stream:

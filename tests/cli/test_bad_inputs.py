@@ -1,0 +1,359 @@
+"""What users get wrong, by the command line: one line that says how to mend it, code 2, nothing written."""
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from folders import listing
+
+from cryoscape.cli.app import main
+from particle_files import (
+    cryosparc_table,
+    legacy_ctf,
+    noise_images,
+    random_rotations,
+    relion30_rows,
+    without_fields,
+    write_cs,
+    write_pickle,
+    write_poses_pickle,
+    write_stack,
+    write_star30,
+    write_star31,
+)
+
+Refused = Callable[[list[str]], str]
+
+N, BOX = 12, 16
+NETWORK = ["--zdim", "2", "-n", "1", "--enc-dim", "8", "--dec-dim", "8"]
+
+# What each command needs beside the particles; PARTICLES is put in by `using`.
+TRAIN = ["train_vae", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", *NETWORK, "-o", "out"]
+PREPROCESS = ["preprocess", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
+EVAL = ["eval_images", "PARTICLES", "run", "--poses", "poses.pkl", "--ctf", "ctf.pkl"]
+EVAL += ["-o", "losses.pkl", "--out-z", "z.pkl"]
+BACKPROJECT = ["backproject_voxel", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
+DOWNSAMPLE = ["downsample", "PARTICLES", "-D", "8", "-o", "out.mrcs"]
+
+WITH_POSES = [TRAIN, PREPROCESS, EVAL, BACKPROJECT]
+WITH_IMAGES = [*WITH_POSES, DOWNSAMPLE]
+
+
+def name(command: object) -> str:
+    return str(command[0]) if isinstance(command, list) else str(command)
+
+
+def using(command: list[str], particles: str = "s.mrcs") -> list[str]:
+    return [particles if word == "PARTICLES" else word for word in command]
+
+
+def without_tables(command: list[str]) -> list[str]:
+    """The command with poses and CTF left to the particles file."""
+    words = [word for word in command if word not in ("--poses", "poses.pkl", "--ctf", "ctf.pkl")]
+    return using(words, "s.star")
+
+
+@pytest.mark.parametrize("command", WITH_POSES, ids=name)
+def test_counts_of_poses_and_particles_differ(folder: Path, refused: Refused, command: list[str]) -> None:
+    write_poses_pickle(folder / "poses.pkl", random_rotations(N - 1))
+    line = refused(using(command))
+    assert "poses.pkl: 11 poses, but s.mrcs has 12 particles" in line
+
+
+@pytest.mark.parametrize("command", WITH_POSES, ids=name)
+def test_counts_of_ctf_and_particles_differ(folder: Path, refused: Refused, command: list[str]) -> None:
+    write_pickle(folder / "ctf.pkl", legacy_ctf(N + 3, BOX))
+    assert "ctf.pkl: 15 CTF, but s.mrcs has 12 particles" in refused(using(command))
+
+
+@pytest.mark.parametrize("command", WITH_POSES, ids=name)
+def test_poses_not_orthonormal(folder: Path, refused: Refused, command: list[str]) -> None:
+    rotations = random_rotations(N)
+    rotations[7] *= 1.1
+    write_poses_pickle(folder / "poses.pkl", rotations)
+    assert "row 7 is not orthonormal" in refused(using(command))
+
+
+def test_mirrored_poses(folder: Path, refused: Refused) -> None:
+    write_poses_pickle(folder / "poses.pkl", random_rotations(N) * [1, 1, -1])
+    assert "12 rotations have determinant -1" in refused(using(TRAIN))
+
+
+def test_shifts_in_pixels(folder: Path, refused: Refused) -> None:
+    write_poses_pickle(folder / "poses.pkl", random_rotations(N), np.full((N, 2), -3.0))
+    assert "look like pixels" in refused(using(PREPROCESS))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("command", WITH_POSES, ids=name)
+def test_not_finite_in_ctf_pickle(folder: Path, refused: Refused, command: list[str], value: float) -> None:
+    table = legacy_ctf(N, BOX)
+    table[[3, 9], 2] = value
+    write_pickle(folder / "ctf.pkl", table)
+    line = refused(using(command))
+    assert "defocus_u_angstrom is NaN or infinite in 2 of 12 rows (from 0: 3, 9)" in line
+
+
+@pytest.mark.parametrize("command", ["parse_ctf_star", "parse_pose_star", *WITH_POSES], ids=name)
+def test_not_finite_in_star(folder: Path, refused: Refused, command: str | list[str]) -> None:
+    rows = relion30_rows(N, "s.mrcs")
+    column = "rlnAngleTilt" if command == "parse_pose_star" else "rlnDefocusV"
+    rows[5][column] = "nan"
+    write_star31(folder / "s.star", rows, BOX)
+    arguments = [command, "s.star", "-o", "new.pkl"] if isinstance(command, str) else without_tables(command)
+    assert "is NaN or infinite in 1 of 12 rows (from 0: 5)" in refused(arguments)
+
+
+@pytest.mark.parametrize("command", WITH_IMAGES, ids=name)
+def test_truncated_stack(folder: Path, refused: Refused, command: list[str]) -> None:
+    whole = 1024 + N * BOX * BOX * 4
+    os.truncate(folder / "s.mrcs", whole - 100)
+    line = refused(using(command))
+    assert "truncated" in line
+    assert str(whole) in line
+    assert str(whole - 100) in line
+
+
+@pytest.mark.parametrize("command", WITH_IMAGES, ids=name)
+def test_a_volume_given_as_particles(refused: Refused, command: list[str]) -> None:
+    assert "map.mrc: this is a 3D map (16 x 16 x 16)" in refused(using(command, "map.mrc"))
+
+
+@pytest.mark.parametrize("command", WITH_IMAGES, ids=name)
+def test_images_not_square(folder: Path, refused: Refused, command: list[str]) -> None:
+    write_stack(folder / "s.mrcs", np.zeros((N, BOX, BOX + 4), np.float32))
+    assert "20 x 16 px, expected square" in refused(using(command))
+
+
+@pytest.mark.parametrize("command", [TRAIN, EVAL, BACKPROJECT], ids=name)
+def test_star_without_angles(folder: Path, refused: Refused, command: list[str]) -> None:
+    write_star30(
+        folder / "s.star", relion30_rows(N, "s.mrcs"), ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+    )
+    assert "no poses" in refused(without_tables(command))
+
+
+def test_parsing_a_star_without_angles(folder: Path, refused: Refused) -> None:
+    write_star30(folder / "s.star", relion30_rows(N, "s.mrcs"), ("rlnAngleRot",))
+    line = refused(["parse_pose_star", "s.star", "-D", "16", "-o", "new.pkl"])
+    assert "rlnAngleRot" in line
+
+
+@pytest.mark.parametrize("command", WITH_IMAGES, ids=name)
+def test_missing_image_file(folder: Path, refused: Refused, command: list[str]) -> None:
+    (folder / "s.mrcs").unlink()
+    line = refused(without_tables(command))
+    assert "1 of 1 image files are missing (first: s.mrcs" in line
+    assert "--datadir" in line
+
+
+@pytest.mark.parametrize("command", WITH_IMAGES, ids=name)
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([0, 12], "largest row 12, but s.mrcs has 12 particles (rows 0 to 11)"),
+        ([0, -1], "negative row"),
+        ([3, 3, 4], "more than once"),
+        ([], "selection is empty"),
+        ([0.5, 1.0], "whole numbers"),
+    ],
+    ids=["beyond", "negative", "repeated", "empty", "fractions"],
+)
+def test_selections_that_select_nothing_sensible(
+    folder: Path, refused: Refused, command: list[str], rows: list[float], words: str
+) -> None:
+    write_pickle(folder / "ind.pkl", np.array(rows))
+    assert words in refused([*using(command), "--ind", "ind.pkl"])
+
+
+def test_an_index_beyond_the_stack_in_a_star(folder: Path, refused: Refused) -> None:
+    write_star31(folder / "s.star", relion30_rows(N + 1, "s.mrcs"), BOX)
+    assert "image 13 is asked for, the file holds 12" in refused(without_tables(TRAIN))
+
+
+class Hostile:
+    """A pickle that would run a command when it is read."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch hacked",)
+
+
+@pytest.mark.parametrize("file", ["poses.pkl", "ctf.pkl", "ind.pkl"])
+@pytest.mark.parametrize("command", WITH_POSES, ids=name)
+def test_unsafe_pickles(folder: Path, refused: Refused, command: list[str], file: str) -> None:
+    write_pickle(folder / file, Hostile())
+    assert f"unsafe pickle {file}" in refused([*using(command), "--ind", "ind.pkl"])
+    assert not (folder / "hacked").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["pc_traversal", "run/z.0.pkl"], ["analyze", "run"], ["eval_vol", "run", "-z", "0", "0"]],
+    ids=name,
+)
+def test_unsafe_pickles_of_a_run(folder: Path, refused: Refused, arguments: list[str]) -> None:
+    for file in ("z.0.pkl", "weights.0.pkl"):
+        (folder / "run" / file).write_bytes(pickle.dumps(Hostile(), protocol=2))
+    line = refused([*arguments, "-o", "out"])
+    assert "run/" in line
+    assert not (folder / "hacked").exists()
+
+
+def test_an_output_that_holds_another_run(folder: Path, refused: Refused) -> None:
+    assert "holds a training run already" in refused([*using(TRAIN)[:-2], "-o", "run"])
+    assert main(["analyze", "run", "--skip-vol", "--skip-umap", "-o", "analysis"]) == 0
+    assert "another" in refused(["analyze", "run", "--skip-vol", "--seed", "3", "-o", "analysis"])
+    assert "files that are not of" in refused(["analyze", "run", "-o", "."])
+    assert main(["pc_traversal", "run", "-o", "paths"]) == 0
+    assert "pc1.txt: exists" in refused(["pc_traversal", "run", "-o", "paths"])
+    assert main(using(PREPROCESS)) == 0
+    assert "store of other input" in refused([*using(PREPROCESS), "--no-window"])
+
+
+def test_a_failed_start_leaves_the_run_that_force_would_replace(folder: Path, refused: Refused) -> None:
+    write_poses_pickle(folder / "poses.pkl", random_rotations(N - 1))
+    refused([*using(TRAIN)[:-2], "-o", "run", "--force"])
+
+
+def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refused: Refused) -> None:
+    simulate = ["simulate", "atom.pdb", "-n", "2", "-D", "16", "--apix", "2", "-o", "simulated"]
+    assert main(simulate) == 0
+    assert "holds a simulation already" in refused(simulate)
+    assert "not of a demonstration" in refused(["demo", "-o", "simulated", "--force"])
+    (folder / "demo").mkdir()
+    (folder / "demo" / "demo.json").write_text("{}")
+    assert "holds a demonstration already" in refused(["demo", "-o", "demo"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["downsample", "s.mrcs", "-D", "8", "-o", "s.mrcs"], "is an input"),
+        (["downsample", "s.mrcs", "-D", "7", "-o", "out.mrcs"], "even"),
+        (["downsample", "s.mrcs", "-D", "32", "-o", "out.mrcs"], "larger than the images"),
+        (["downsample", "map.mrc", "-D", "32", "--is-vol", "-o", "out.mrc"], "larger than"),
+        (["downsample", "s.mrcs", "-D", "8", "-o", "out.png"], "ends in .mrcs"),
+        (["preprocess", "s.mrcs", "-o", "s.star"], "is a file"),
+        (["train_vae", "s.mrcs", "--zdim", "2", "-o", "out"], "no poses"),
+        ([*using(TRAIN), "--enc-mask", "9"], "--enc-mask 9"),
+        ([*using(TRAIN), "--dec-layers", "0"], "--dec-layers"),
+        ([*using(TRAIN), "--beta", "z"], "--beta z"),
+        ([*using(TRAIN), "--device", "cuda:7"], "--device cuda:7"),
+        ([*using(TRAIN), "--load", "latest"], "out"),
+        ([*using(TRAIN), "--load", "s.star"], "s.star"),
+        ([*using(TRAIN)[:-2], "--enc-layers", "1", "-o", "run", "--load", "latest"], "give a larger -n"),
+        (["analyze", "run", "7"], "weights.7.pkl: no such file; epochs in this folder: 0"),
+        (["analyze", "gone"], "no such run folder"),
+        (["analyze", "."], "train with"),
+        (["analyze", "run", "--ksample", "0"], "--ksample"),
+        (["eval_vol", "gone.pkl", "-z", "0", "0", "-o", "out"], "no such weights file"),
+        (["eval_vol", "run", "-z", "0", "-o", "out"], "zdim is 2"),
+        (["eval_vol", "run", "-o", "out"], "exactly one of"),
+        (["eval_vol", "run", "--zfile", "s.star", "-o", "out"], "one z a line"),
+        (["eval_vol", "run", "-z", "0", "0", "-d", "64", "-o", "out"], "64"),
+        (["eval_vol", "run", "-z", "0", "0", "--crop", "15", "-o", "out"], "--crop 15"),
+        (["pc_traversal", "run", "--pc", "3", "-o", "out"], "1 to 2"),
+        (["pc_traversal", "run", "--lim", "90", "10", "-o", "out"], "90"),
+        (["simulate", "gone.pdb", "-n", "2", "-o", "out"], "gone.pdb"),
+        (["simulate", "s.star", "-n", "2", "-o", "out"], "s.star"),
+        (["simulate", "atom.pdb", "-n", "0", "-D", "16", "--apix", "2", "-o", "out"], "at least 1"),
+        (["simulate", "atom.pdb", "-n", "2", "--states", "s.star", "-o", "out"], "not valid JSON"),
+        (["demo", "-n", "0"], "0"),
+        (["demo", "--epochs", "0"], "0"),
+        (["parse_pose_csparc", "s.star", "-o", "new.pkl"], "s.star"),
+        (["parse_pose_star", "s.cs", "-o", "new.pkl"], "s.cs"),
+        (["parse_ctf_star", "s.mrcs", "-o", "new.pkl"], "s.mrcs"),
+        (["parse_ctf_star", "s.star", "-o", "new.txt"], "must end in .pkl"),
+        (["parse_ctf_csparc", "gone.cs", "-o", "new.pkl"], "gone.cs: no such file"),
+    ],
+    ids=lambda value: "-".join(value)[:50] if isinstance(value, list) else "",
+)
+def test_settings_and_files_that_cannot_be(refused: Refused, arguments: list[str], words: str) -> None:
+    assert words in refused(arguments)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda t: without_fields(t, "alignments3D/pose"), "alignments3D/pose"),
+        (lambda t: without_fields(t, "blob/path"), "blob/path"),
+    ],
+)
+def test_cryosparc_files_that_lack_fields(
+    folder: Path, refused: Refused, spoil: Callable[[np.ndarray], np.ndarray], words: str
+) -> None:
+    write_cs(folder / "s.cs", spoil(cryosparc_table(N, "s.mrcs", BOX)))
+    command = using([word for word in without_tables(TRAIN) if word != "s.star"])
+    command.insert(1, "s.cs")
+    line = refused(command)
+    assert words in line or "no poses" in line
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"), [((N, 8), "(12, 8)"), ((N,), "(12,)")], ids=["eight columns", "one column"]
+)
+def test_tables_of_another_shape(folder: Path, refused: Refused, shape: tuple[int, ...], words: str) -> None:
+    write_pickle(folder / "ctf.pkl", np.zeros(shape))
+    assert words in refused(using(TRAIN))
+    write_pickle(folder / "ctf.pkl", legacy_ctf(N, BOX))
+    write_pickle(folder / "poses.pkl", np.zeros(shape))
+    assert "rotations (N, 3, 3)" in refused(using(TRAIN))
+
+
+def test_a_star_file_cut_off_in_a_row(folder: Path, refused: Refused) -> None:
+    text = (folder / "s.star").read_text().rstrip()
+    (folder / "s.star").write_text(text[: text.rindex(" ")])
+    assert "line" in refused(["parse_pose_star", "s.star", "-o", "new.pkl"])
+
+
+def test_images_of_another_box_than_the_models(folder: Path, refused: Refused) -> None:
+    write_stack(folder / "s.mrcs", noise_images(N, 20))
+    write_pickle(folder / "ctf.pkl", legacy_ctf(N, 20))
+    assert "images of 20 px, the model was trained on 16" in refused(using(EVAL))
+
+
+@pytest.mark.parametrize("command", [TRAIN, PREPROCESS], ids=name)
+def test_images_without_any_signal(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    """Found only when the images are read: the plan is told before, and nothing stays behind."""
+    write_stack(folder / "s.mrcs", np.zeros((N, BOX, BOX), np.float32), 1.5)
+    before = listing(folder)
+    assert main(using(command)) == 2
+    assert "are all constant or not finite" in capsys.readouterr().err.splitlines()[-1]
+    assert listing(folder) == before
+
+
+def test_weights_cut_short_and_settings_that_are_no_settings(folder: Path, refused: Refused) -> None:
+    weights = folder / "run" / "weights.0.pkl"
+    os.truncate(weights, weights.stat().st_size // 2)
+    assert "damaged or cut short" in refused(["eval_vol", "run", "-z", "0", "0", "-o", "out"])
+    (folder / "run" / "config.yaml").write_text("a: 1\n")
+    assert "not the configuration" in refused(["eval_vol", "run", "-z", "0", "0", "-o", "out"])
+
+
+def test_states_that_name_chains_that_are_not_there(folder: Path, refused: Refused) -> None:
+    (folder / "states.json").write_text(json.dumps({"states": {"a": {"atom": "AZ"}}}))
+    line = refused(["simulate", "atom.pdb", "-n", "2", "-D", "16", "--states", "states.json", "-o", "out"])
+    assert "Z" in line
+
+
+def test_a_folder_that_cannot_be_written(folder: Path, refused: Refused) -> None:
+    """A file stands where a folder is needed: what rights do to a user, and also to root."""
+    (folder / "wall").write_text("")
+    assert "wall" in refused(["parse_ctf_star", "s.star", "-o", "wall/ctf.pkl"])
+    assert "wall" in refused([*using(TRAIN)[:-2], "-o", "wall/run"])
+    assert "wall" in refused([*using(DOWNSAMPLE)[:-2], "-o", "wall/out.mrcs"])
+
+
+def test_paths_with_spaces_and_other_letters_are_fine(folder: Path) -> None:
+    place = folder / "mes données"
+    place.mkdir()
+    shutil.move(folder / "s.mrcs", place / "ä b.mrcs")
+    assert main([*using(TRAIN, f"{place}/ä b.mrcs")[:-2], "-o", f"{place}/lauf 1"]) == 0
+    assert (place / "lauf 1" / "weights.0.pkl").is_file()
