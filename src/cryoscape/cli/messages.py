@@ -53,7 +53,7 @@ def describe(error: CycloptsError, command: str) -> UsageError:
 
 def _hint(given: str, known: Iterable[str], otherwise: str) -> str:
     """``; did you mean X?`` with the nearest of those known, or where to look."""
-    plain = {name.lower(): name for name in known}
+    plain = {name.lower(): name for name in sorted(known)}
     near = difflib.get_close_matches(given.lower(), plain, n=1, cutoff=_CUTOFF)
     return f"; did you mean {plain[near[0]]}?" if near else f"; {otherwise}"
 
