@@ -54,7 +54,7 @@ def chosen_rows(n: int) -> np.ndarray:
 
 def try_on(store: FourierStore, seed: int = 0) -> tuple[ImagesSign, list[Trial]]:
     """Evidence of some images: their sign, and where there are poses every assumption tried."""
-    n_pixels = store.plane.count_within(min(_TRIAL_RADIUS, store.box_size // 2))
+    n_pixels = store.plane.count_within(min(_TRIAL_RADIUS, float(store.box_size // 2)))
     rows = torch.arange(store.n)
     coefficients, ctf = store.batch(rows, n_pixels), store.ctf(rows, n_pixels)
     plane = HalfPlane(store.box_size, store.plane.k[:n_pixels], store.plane.radius[:n_pixels])
@@ -130,7 +130,8 @@ def _judged(subject: str, trials: dict[Assumption, Trial], others: Sequence[Assu
     if best.z_given < -_SURE_Z:
         text = f"'{best.assumption}' explains the images better ({numbers}): {_ADVICE[best.assumption]}."
         return Finding(subject, "wrong", text)
-    if subject == "Poses" and best is chance:
+    if subject == "Poses" and chance is not None and chance.z_given < _SURE_Z:
+        best = chance
         text = f"no better than poses of other particles ({numbers}): {_ADVICE[best.assumption]}."
         return Finding(subject, "wrong", text)
     return Finding(subject, "unsure", f"no better than '{best.assumption}', within the noise ({numbers}).")
