@@ -130,7 +130,7 @@ def test_images_not_square(folder: Path, refused: Refused, command: list[str]) -
     assert "20 x 16 px, expected square" in refused(using(command))
 
 
-@pytest.mark.parametrize("command", [TRAIN, EVAL, BACKPROJECT], ids=name)
+@pytest.mark.parametrize("command", [TRAIN, EVAL], ids=name)
 def test_star_without_angles(folder: Path, refused: Refused, command: list[str]) -> None:
     write_star30(
         folder / "s.star", relion30_rows(N, "s.mrcs"), ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")

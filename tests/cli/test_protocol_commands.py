@@ -1,0 +1,164 @@
+"""The command lines of the published protocol up to step 10, and those of later steps that are there.
+
+Workflows are replaced by a note of what they were called with: these tests are about reading, not running.
+"""
+
+from collections.abc import Callable
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryoscape.cli.app import main
+
+Call = Callable[[str, str], dict[str, Any]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Give a command line to the program; answers the arguments its workflow got, by name."""
+
+    def run(line: str, workflow: str) -> dict[str, Any]:
+        calls: list[dict[str, Any]] = []
+        module, _, name = workflow.rpartition(".")
+        original = getattr(__import__(module, fromlist=[name]), name)
+
+        def note(*values: object, **named: object) -> None:
+            bound = signature(original).bind(*values, **named)
+            bound.apply_defaults()
+            calls.append(bound.arguments)
+
+        words = line.split()
+        assert words[0] == "cryodrgn"
+        with monkeypatch.context() as patched:
+            patched.setattr(workflow, note)
+            assert main(words[1:]) == 0
+        (found,) = calls
+        request = found.get("request")
+        return vars(request) if request is not None else found
+
+    return run
+
+
+def test_step_1_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "train_vae" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("relion31", ["", " --relion31"])
+def test_step_2_poses(call: Call, relion31: str) -> None:
+    line = "cryodrgn parse_pose_csparc 00_inputs/cryosparc_P4_J33_004_particles.cs -D 320 -o poses.pkl"
+    found = call(line, "cryoscape.workflows.parse.parse_pose_csparc")
+    assert found["source"] == Path("00_inputs/cryosparc_P4_J33_004_particles.cs")
+    assert (found["box_size"], found["output"]) == (320, Path("poses.pkl"))
+    line = f"cryodrgn parse_pose_star run_data.star{relion31} -D 320 -o poses.pkl"
+    found = call(line, "cryoscape.workflows.parse.parse_pose_star")
+    assert (found["source"], found["box_size"]) == (Path("run_data.star"), 320)
+
+
+def test_step_3_ctf(call: Call) -> None:
+    line = "cryodrgn parse_ctf_csparc 00_inputs/cryosparc_P4_J33_004_particles.cs -o ctf.pkl"
+    found = call(line, "cryoscape.workflows.parse.parse_ctf_csparc")
+    assert found["output"] == Path("ctf.pkl")
+    line = (
+        "cryodrgn parse_ctf_star run_data.star --relion31 -D 320 --Apix 1.31 --kv 300 --cs 2.7 -w 0.1 --ps 0 "
+    )
+    found = call(line + "-o ctf.pkl", "cryoscape.workflows.parse.parse_ctf_star")
+    assert vars(found["overrides"]) == {
+        "box_size_px": 320,
+        "pixel_size_angstrom": 1.31,
+        "voltage_kv": 300.0,
+        "spherical_aberration_mm": 2.7,
+        "amplitude_contrast": 0.1,
+        "phase_shift_degrees": 0.0,
+    }
+
+
+@pytest.mark.parametrize("box", [128, 256])
+def test_step_4_downsample(call: Call, box: int) -> None:
+    line = f"cryodrgn downsample 10076/data/L17Combine_weight_local.mrc -D {box} "
+    found = call(line + f"-o particles.{box}.mrcs --chunk 50000", "cryoscape.workflows.downsample.downsample")
+    assert found["source"] == Path("10076/data/L17Combine_weight_local.mrc")
+    assert (found["box_size"], found["chunk"]) == (box, 50000)
+    assert found["output"] == Path(f"particles.{box}.mrcs")
+
+
+def test_step_5_back_projection(call: Call) -> None:
+    line = "cryodrgn backproject_voxel particles.128.txt --uninvert-data --poses poses.pkl --ctf ctf.pkl "
+    found = call(line + "-o backproject.128.mrc --first 10000", "cryoscape.workflows.backproject.backproject")
+    assert found["particles"] == Path("particles.128.txt")
+    assert (found["poses"], found["ctf"]) == (Path("poses.pkl"), Path("ctf.pkl"))
+    assert found["output"] == Path("backproject.128.mrc")
+    assert found["first"] == 10000
+    assert found["invert"] is False
+
+
+FIRST_TRAINING = (
+    "cryodrgn train_vae particles.128.txt --ctf ctf.pkl --poses poses.pkl --zdim 8 -n 50 --batch-size 8 "
+    "--amp --uninvert-data -o 01_128_8D_256"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "load"),
+    [
+        ("", None),
+        (" --load 01_128_8D_256/weights.49.pkl", "01_128_8D_256/weights.49.pkl"),
+        (" --load_latest", "latest"),
+    ],
+    ids=["step 6", "step 8", "step 6 again"],
+)
+def test_step_6_and_8_training(call: Call, more: str, load: str | None) -> None:
+    found = call(FIRST_TRAINING + more, "cryoscape.workflows.train_vae.train_vae")
+    assert found["particles"] == Path("particles.128.txt")
+    assert (found["poses"], found["ctf"]) == (Path("poses.pkl"), Path("ctf.pkl"))
+    assert (found["zdim"], found["num_epochs"], found["batch_size"]) == (8, 50, 8)
+    assert found["amp"] is True
+    assert found["invert_data"] is False
+    assert found["outdir"] == Path("01_128_8D_256")
+    assert found["load"] == load
+    assert (found["enc_dim"], found["dec_dim"], found["ind"]) == (None, None, None)
+
+
+def test_step_9_analysis(call: Call) -> None:
+    line = "cryodrgn analyze 01_128_8D_256 49 --flip --Apix 3.275"
+    found = call(line, "cryoscape.workflows.analyze.analyze")
+    assert (found["run"], found["epoch"]) == (Path("01_128_8D_256"), 49)
+    assert found["options"].maps.flip is True
+    assert found["options"].pixel_size_angstrom == 3.275
+    assert (found["options"].ksample, found["options"].pc) == (20, 2)
+    assert call(line + " --ksample 500", "cryoscape.workflows.analyze.analyze")["options"].ksample == 500
+
+
+def test_step_18_training_of_a_selection(call: Call) -> None:
+    line = (
+        "cryodrgn train_vae particles.256.txt --amp --ctf ctf.pkl --poses poses.pkl --zdim 8 -n 50 "
+        "--uninvert-data --enc-dim 1024 --enc-layers 3 --dec-dim 1024 --dec-layers 3 -o 02_256_8D_1024 "
+        "-ind 01_128_8D_256/ind_keep.96478_particles.pkl"
+    )
+    found = call(line, "cryoscape.workflows.train_vae.train_vae")
+    assert found["ind"] == Path("01_128_8D_256/ind_keep.96478_particles.pkl")
+    assert [found[name] for name in ("enc_dim", "enc_layers", "dec_dim", "dec_layers")] == [1024, 3, 1024, 3]
+    assert call(line + " --lazy", "cryoscape.workflows.train_vae.train_vae")["lazy"] is True
+
+
+def test_step_35_maps_along_a_path(call: Call) -> None:
+    line = (
+        "cryodrgn eval_vol 02_256_8D_1024/weights.49.pkl -c 02_256_8D_1024/config.pkl --flip "
+        "--zfile 02_256_8D_1024/analyze.49/z.path01.txt -o 02_256_8D_1024/analyze.49/path01"
+    )
+    found = call(line, "cryoscape.workflows.eval_vol.eval_vol")
+    assert found["weights"] == Path("02_256_8D_1024/weights.49.pkl")
+    assert found["config"] == Path("02_256_8D_1024/config.pkl")
+    assert found["zfile"] == Path("02_256_8D_1024/analyze.49/z.path01.txt")
+    assert found["flip"] is True
+    assert (found["z"], found["z_start"], found["z_end"]) == (None, None, None)
+
+
+def test_as_pasted_from_the_page(call: Call) -> None:
+    """Dashes as a reader of the printed page copies them."""
+    pasted = FIRST_TRAINING.replace("--", "\u2013").replace(" -", " \u2013")
+    typed = call(FIRST_TRAINING, "cryoscape.workflows.train_vae.train_vae")
+    found = call(pasted, "cryoscape.workflows.train_vae.train_vae")
+    assert {**found, "command": ()} == {**typed, "command": ()}
