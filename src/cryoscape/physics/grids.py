@@ -60,7 +60,7 @@ def half_plane(box_size: int, max_radius: float | None = None) -> HalfPlane:
         are included then, which the transform holds at index -D/2.
     """
     limit = box_size / 2 if max_radius is None else float(max_radius)
-    reach = int(min(limit, box_size // 2))
+    reach = min(int((limit**2 + 1e-6) ** 0.5), box_size // 2)
     ky, kx = torch.meshgrid(torch.arange(-reach, reach + 1), torch.arange(0, reach + 1), indexing="ij")
     squared = kx**2 + ky**2
     keep = ((kx > 0) | (ky > 0)) & (squared <= limit**2 + 1e-6)

@@ -30,7 +30,7 @@ def relion_euler_from_matrix(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Ten
     sb = rotation[..., 2, :2].norm(dim=-1)
     tilt = torch.atan2(sb, rotation[..., 2, 2])
     rot = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 0])
-    rot = torch.where(sb > 1e-6, rot, torch.zeros_like(rot))
+    rot = torch.where(sb > 8 * torch.finfo(rotation.dtype).eps, rot, torch.zeros_like(rot))
     turned = rotation[..., :2, 1] * rot.cos()[..., None] - rotation[..., :2, 0] * rot.sin()[..., None]
     psi = torch.atan2(turned[..., 0], turned[..., 1])
     return torch.rad2deg(torch.stack([rot, tilt, psi], dim=-1))
