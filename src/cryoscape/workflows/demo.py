@@ -17,6 +17,7 @@ from cryoscape.io.mrc import open_mrc, read_volume
 from cryoscape.particles import simulation_files as files
 from cryoscape.particles.simulation_drawing import ImagingConfig
 from cryoscape.workflows.analyze import AnalyzeOptions, AnalyzeResult, analyze
+from cryoscape.workflows.backproject import BackprojectRequest, BackprojectResult, backproject
 from cryoscape.workflows.demo_compare import Comparison, compare, find_states, map_correlations
 from cryoscape.workflows.demo_complex import demo_scene, demo_states
 from cryoscape.workflows.demo_report import DemoFindings, write_demo_report
@@ -103,13 +104,17 @@ def demo(request: DemoRequest) -> DemoResult:
         parse_pose_star(simulated.particles, poses)
     with steps.step("parse_ctf_star", "defocus and optics of each image"):
         parse_ctf_star(simulated.particles, ctf)
+    with steps.step("backproject_voxel", "the average map, and whether sign, poses and CTF look right"):
+        check = backproject(
+            BackprojectRequest(simulated.particles, folder / "backproject", poses, ctf, device=request.device)
+        )
     with steps.step("train_vae", f"a latent space in {request.zdim} dimensions, {request.epochs} epochs"):
         trained = _train(request, simulated, poses, ctf)
     with steps.step("analyze", "clusters, maps of the states and along the main motions, plots"):
         options = AnalyzeOptions(ksample=8, pc=2, n_per_pc=6, skip_umap=not request.umap)
         analysis = analyze(trained.folder, None, options, device=request.device)
     with steps.step("(comparison)", "groups of particles against the simulated states"):
-        findings = _judge(request, simulated, trained, analysis, steps)
+        findings = _judge(request, simulated, check, trained, analysis, steps)
     seconds = time.perf_counter() - started
     report, picture = write_demo_report(folder, findings, seconds)
     score = findings.comparison.score
@@ -180,6 +185,7 @@ def _train(request: DemoRequest, simulated: SimulateResult, poses: Path, ctf: Pa
 def _judge(
     request: DemoRequest,
     simulated: SimulateResult,
+    check: BackprojectResult,
     trained: TrainVaeResult,
     analysis: AnalyzeResult,
     steps: _Steps,
@@ -210,4 +216,5 @@ def _judge(
         ],
         steps=steps.done,
         analysis_report=analysis.report,
+        check=check,
     )

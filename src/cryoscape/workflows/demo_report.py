@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex
 from cryoscape.plotting.style import figure_png, rgba_png
 from cryoscape.plotting.surface import contour_level
 from cryoscape.workflows.analyze_pictures import write_bytes
+from cryoscape.workflows.backproject import BackprojectResult
 from cryoscape.workflows.demo_compare import Comparison, FoundStates
 from cryoscape.workflows.demo_pictures import (
     StatePicture,
@@ -50,6 +51,7 @@ class DemoFindings:
     layout : (n, 2) the latent space in a plane; ``layout_name`` says how.
     images : (m, D, D) some particle images.
     settings, steps : names and values; names and seconds.
+    check : the back-projection made before training.
     """
 
     names: tuple[str, ...]
@@ -65,6 +67,7 @@ class DemoFindings:
     settings: Sequence[tuple[str, str]]
     steps: Sequence[tuple[str, str, float]]
     analysis_report: Path | None
+    check: BackprojectResult
 
 
 def write_demo_report(folder: Path, findings: DemoFindings, seconds: float) -> tuple[Path, Path]:
@@ -80,6 +83,7 @@ def write_demo_report(folder: Path, findings: DemoFindings, seconds: float) -> t
         ReportSection("Result", [*_result(findings, seconds), ReportFigure(overview_png, _OVERVIEW, "full")]),
         ReportSection("States", _states(findings, states)),
         ReportSection("Latent space", _latent_space(folder, findings, states)),
+        ReportSection("Check before training", _check(findings.check)),
         ReportSection("Steps", _steps(findings)),
         ReportSection("Your own data", _own_data()),
     ]
@@ -209,6 +213,23 @@ def _latent_space(folder: Path, findings: DemoFindings, states: Sequence[StatePi
                 f"the main motions, beside this page: {os.path.relpath(findings.analysis_report, folder)}"
             )
         )
+    return blocks
+
+
+def _check(check: BackprojectResult) -> list[Block]:
+    blocks: list[Block] = [
+        ReportText(
+            "Back-projection averages all particles, whatever their state. Each assumption about the data was "
+            "tried against what it might wrongly be:"
+        ),
+        ReportTable(
+            ("Checked", "Found", "Evidence"),
+            [(finding.subject, finding.outcome, finding.sentence) for finding in check.findings],
+        ),
+    ]
+    if check.files is not None:
+        blocks.append(ReportFigure(check.files.overview.read_bytes(), "The average map.", "full"))
+        blocks.append(ReportFigure(check.files.fsc_plot.read_bytes(), "Agreement of its half maps."))
     return blocks
 
 
