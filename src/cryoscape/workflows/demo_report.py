@@ -219,7 +219,7 @@ def _latent_space(folder: Path, findings: DemoFindings, states: Sequence[StatePi
 def _check(check: BackprojectResult) -> list[Block]:
     blocks: list[Block] = [
         ReportText(
-            "Back-projection averages all particles, whatever their state. Each assumption about the data was "
+            "Back-projection averages all particles, whatever their state. Each assumption on the data was "
             "tried against what it might wrongly be:"
         ),
         ReportTable(
