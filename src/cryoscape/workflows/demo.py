@@ -118,7 +118,6 @@ def demo(request: DemoRequest) -> DemoResult:
     seconds = time.perf_counter() - started
     report, picture = write_demo_report(folder, findings, seconds)
     score = findings.comparison.score
-    logger.info("Agreement with the simulated states (adjusted mutual information): %.3f", score)
     return DemoResult(folder, report, picture, score, findings.comparison, findings.correlations, seconds)
 
 
