@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from folders import listing
 
 from cryoscape.cli.app import main
+from folders import listing
 from particle_files import (
     cryosparc_table,
     legacy_ctf,

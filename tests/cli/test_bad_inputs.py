@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import listing
 
 from cryoscape.cli.app import main
+from folders import listing
 from particle_files import (
     cryosparc_table,
     legacy_ctf,
