@@ -17,8 +17,15 @@ from cryoscape.particles.simulation_drawing import (
     apportion,
     check_imaging,
     draw_particles,
+    junk_kind,
 )
-from cryoscape.particles.simulation_imaging import Projector, draw_noise, images_from_half_plane, noise_power
+from cryoscape.particles.simulation_imaging import (
+    Projector,
+    draw_edges,
+    draw_noise,
+    images_from_half_plane,
+    noise_power,
+)
 from cryoscape.physics.density import atom_density
 from cryoscape.physics.fourier import half_plane_coefficients
 from cryoscape.physics.grids import half_plane
@@ -87,6 +94,33 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not():
     assert not np.array_equal(first.poses.rotation, other.poses.rotation)
 
 
+def test_junk_of_wrong_poses_is_imaged_at_another_rotation_than_the_files_tell():
+    config = replace(CONFIG, junk_fraction=0.3, junk=("poses", "wrong"))
+    p = draw_particles(1000, [0.75, 0.25], config)
+    kind = junk_kind(p, n_states=2)
+    assert {name: int((kind == name).sum()) for name in ("", "poses", "wrong")} == {
+        "": 700,
+        "poses": 150,
+        "wrong": 150,
+    }
+    turned = np.einsum("nij,nij->n", p.true_rotation, p.poses.rotation)  # trace of the relative rotation
+    assert turned[kind != "poses"] == pytest.approx(3)
+    assert turned[kind == "poses"].mean() == pytest.approx(0, abs=0.3)  # uniform: trace has mean 0
+    assert (p.source[kind == "poses"] == 0).mean() == pytest.approx(0.75, abs=0.12)
+    assert (p.source[kind == "wrong"] >= 2).all()
+
+
+def test_edges_are_steps_of_unit_variance_in_every_direction():
+    images = draw_edges(300, 32, np.random.default_rng(0)).numpy()
+    np.testing.assert_allclose(images.mean(axis=(1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(images.var(axis=(1, 2)), 1, rtol=1e-4)
+    axis = np.arange(32) - 15.5
+    slope = np.stack([(images * axis).mean(axis=(1, 2)), (images * axis[:, None]).mean(axis=(1, 2))], axis=1)
+    assert np.abs(slope.mean(axis=0)).max() < 0.2 * np.abs(slope).mean()
+    levels = np.quantile(images.reshape(300, -1), [0.02, 0.2, 0.8, 0.98], axis=1)
+    assert (np.minimum(levels[1] - levels[0], levels[3] - levels[2]) < 0.1).all()  # one side at least is flat
+
+
 @pytest.mark.parametrize(
     ("change", "flag"),
     [
@@ -94,6 +128,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not():
         ({"snr": 0.0}, "--snr"),
         ({"defocus_range_angstrom": (2e4, 1e4)}, "--defocus"),
         ({"junk_fraction": 1.0}, "--junk-fraction"),
+        ({"junk": ()}, "--junk"),
         ({"amplitude_contrast": 1.2}, "-w"),
         ({"pixel_size_angstrom": math.nan}, "--apix"),
     ],

@@ -126,13 +126,35 @@ def test_junk_is_noise_or_another_structure_and_is_labelled(request_):
     assert noise.counts.sum() == 300
     assert images[noise.labels == -1].var() == pytest.approx(1, rel=0.05)
     assert images[noise.labels >= 0].var() == pytest.approx(2, rel=0.05)
-    imaging = replace(IMAGING, snr=np.inf, junk_fraction=0.25, junk="wrong")
+    imaging = replace(IMAGING, snr=np.inf, junk_fraction=0.25, junk=("wrong",))
     wrong = simulate(replace(request_, imaging=imaging, force=True))
     images = np.array(open_mrc(wrong.folder / "particles.mrcs"))
     assert images[wrong.labels == -1].var() > 0.2
     table = pd.read_parquet(wrong.folder / "truth" / "particles.parquet")
     assert set(table["state"]) == {"a", "b", "junk"}
     assert table.loc[table["label"] < 0, "latent"].isna().all()
+    assert set(table.loc[table["label"] < 0, "junk"]) == {"wrong"}
+
+
+def test_kinds_of_junk_are_mixed_in_equal_shares_and_leave_the_other_particles_as_they_are(request_):
+    config = replace(IMAGING, snr=1.0, junk_fraction=0.25, contrast_sigma=0.1)
+    pure = simulate(replace(request_, imaging=config))
+    alone = np.array(open_mrc(pure.folder / "particles.mrcs"))
+    kinds = ("noise", "poses", "edges")
+    mixed = simulate(replace(request_, imaging=replace(config, junk=kinds), force=True))
+    images = np.array(open_mrc(mixed.folder / "particles.mrcs"))
+    table = pd.read_parquet(mixed.folder / "truth" / "particles.parquet")
+    np.testing.assert_array_equal(pure.labels, mixed.labels)
+    np.testing.assert_allclose(images[mixed.labels >= 0], alone[mixed.labels >= 0], atol=1e-5)
+    counts = table["junk"].value_counts()
+    assert counts[""] == 300
+    assert sorted(counts[list(kinds)]) == [33, 33, 34]
+    assert (table.loc[table["junk"] == "noise", "contrast"] == 0).all()
+    # noise 1; wrong poses add the signal's variance 1; edges add 3^2
+    variance = {kind: images[table["junk"] == kind].var() for kind in kinds}
+    assert variance["noise"] == pytest.approx(1, rel=0.05)
+    assert variance["poses"] == pytest.approx(2, rel=0.15)
+    assert variance["edges"] == pytest.approx(10, rel=0.2)
 
 
 def test_a_motion_file_gives_each_particle_its_place_along_the_path(request_, tmp_path):

@@ -30,7 +30,9 @@ def simulate(
     b_factor: Annotated[float, Parameter(name=["-B", "--b-factor"])] = 0.0,
     contrast_sigma: float = 0.0,
     junk_fraction: float = 0.0,
-    junk: Literal["noise", "wrong"] = "noise",
+    junk: Annotated[
+        tuple[Literal["noise", "wrong", "poses", "edges"], ...], Parameter(consume_multiple=True)
+    ] = ("noise",),
     seed: int = 0,
     force: bool = False,
 ) -> None:
@@ -88,7 +90,7 @@ def simulate(
     junk_fraction
         Share of particles that are junk.
     junk
-        noise alone, or wrong structures.
+        Kinds, equally frequent: noise alone, wrong structures, wrong poses, edges of a film.
     seed
         Of all that is drawn.
     force

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from cryoscape.physics.rotations import matrix_from_relion_euler, random_rotatio
 
 Noise = Literal["white", "radial"]
 Orientations = Literal["uniform", "preferred"]
-Junk = Literal["noise", "wrong"]
+Junk = Literal["noise", "wrong", "poses", "edges"]
 
 JUNK_LABEL = -1
+NOISE_SOURCE, EDGE_SOURCE = -1, -2
 N_WRONG = 4
 """Different wrong structures among junk particles."""
 _LEAST_CONTRAST = 0.1
@@ -37,7 +38,9 @@ class ImagingConfig:
     astigmatism_sigma_angstrom : |U - V| is half-normal of this scale, its angle uniform.
     b_factor_angstrom2 : envelope exp(-B s^2 / 4) of the images, which no file tells.
     contrast_sigma : standard deviation of the strength of particles about 1.
-    junk_fraction : share of particles that are junk: "noise" only, or "wrong" structures.
+    junk_fraction : share of particles that are junk.
+    junk : kinds, equally frequent: "noise" only, "wrong" structures, particles whose "poses" in the files are
+        wrong, and "edges" of a film.
     """
 
     box_size: int
@@ -55,7 +58,7 @@ class ImagingConfig:
     b_factor_angstrom2: float = 0.0
     contrast_sigma: float = 0.0
     junk_fraction: float = 0.0
-    junk: Junk = "noise"
+    junk: tuple[Junk, ...] = ("noise",)
     seed: int = 0
 
 
@@ -81,6 +84,7 @@ def check_imaging(config: ImagingConfig) -> None:
         (0 <= config.amplitude_contrast <= 1, "-w", config.amplitude_contrast, "a number from 0 to 1"),
         (config.contrast_sigma >= 0, "--contrast-sigma", config.contrast_sigma, "0 or more"),
         (0 <= config.junk_fraction < 1, "--junk-fraction", config.junk_fraction, "a share from 0 to below 1"),
+        (len(config.junk) > 0, "--junk", "", f"one or more of {', '.join(get_args(Junk))}"),
     )  # fmt: skip
     for holds, flag, value, expected in rules:
         if not holds:
@@ -93,10 +97,12 @@ class DrawnParticles:
 
     Attributes
     ----------
-    source : (N,) number of the structure that is imaged: states first, wrong structures after; -1 for none.
+    source : (N,) number of the structure that is imaged: states first, wrong structures after; NOISE_SOURCE
+        for none, EDGE_SOURCE for an edge.
     label : (N,) number of the state, -1 for junk.
     contrast : (N,) strength, 0 for pure noise.
     poses, ctf : as metadata has them.
+    imaged_rotation : (N, 3, 3) at which structures are imaged; None where poses tell it of all particles.
     """
 
     source: Int[np.ndarray, " n"]
@@ -104,9 +110,15 @@ class DrawnParticles:
     contrast: Float[np.ndarray, " n"]
     poses: Poses
     ctf: CtfTable
+    imaged_rotation: Float[np.ndarray, "n 3 3"] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
+
+    @property
+    def true_rotation(self) -> Float[np.ndarray, "n 3 3"]:
+        """Rotation at which each particle is imaged."""
+        return self.poses.rotation if self.imaged_rotation is None else self.imaged_rotation
 
 
 def draw_particles(n: int, fractions: Sequence[float], config: ImagingConfig) -> DrawnParticles:
@@ -117,14 +129,47 @@ def draw_particles(n: int, fractions: Sequence[float], config: ImagingConfig) ->
     label = np.concatenate([np.repeat(np.arange(len(counts)), counts), np.full(n_junk, JUNK_LABEL)])
     rng.shuffle(label)
     source = label.copy()
-    junk = label == JUNK_LABEL
-    if config.junk == "wrong":
-        source[junk] = len(counts) + rng.integers(N_WRONG, size=n_junk)
+    # a stream of its own: particles that are not junk do not depend on the kinds of junk
+    junk_rng = np.random.default_rng([config.seed, 5])
+    source[label == JUNK_LABEL] = _draw_junk_sources(n_junk, counts, config.junk, junk_rng)
     contrast = np.maximum(1 + config.contrast_sigma * rng.normal(size=n), _LEAST_CONTRAST)
-    contrast[source < 0] = 0.0
+    contrast[source == NOISE_SOURCE] = 0.0
     shift_px = config.shift_sigma_px * rng.normal(size=(n, 2))
     poses = Poses(_draw_rotations(n, config, rng), shift_px / config.box_size)
-    return DrawnParticles(source, label, contrast, poses, _draw_ctf(n, config, rng))
+    ctf = _draw_ctf(n, config, rng)
+    misplaced = (label == JUNK_LABEL) & (source >= 0) & (source < len(counts))
+    if not misplaced.any():
+        return DrawnParticles(source, label, contrast, poses, ctf)
+    imaged = poses.rotation.copy()
+    imaged[misplaced] = _draw_rotations(int(misplaced.sum()), config, junk_rng)
+    return DrawnParticles(source, label, contrast, poses, ctf, imaged)
+
+
+def _draw_junk_sources(
+    n: int, counts: Int[np.ndarray, " s"], kinds: Sequence[Junk], rng: np.random.Generator
+) -> Int[np.ndarray, " j"]:
+    """What each junk particle shows; those of wrong poses show the states in proportion to their counts."""
+    kind = np.repeat(np.arange(len(kinds)), apportion(n, np.ones(len(kinds))))
+    rng.shuffle(kind)
+    share = counts / max(1, counts.sum()) if counts.any() else np.full(len(counts), 1 / len(counts))
+    shown: dict[Junk, np.ndarray] = {
+        "noise": np.full(n, NOISE_SOURCE),
+        "edges": np.full(n, EDGE_SOURCE),
+        "wrong": len(counts) + rng.integers(N_WRONG, size=n),
+        "poses": rng.choice(len(counts), size=n, p=share),
+    }
+    return np.choose(kind, [shown[name] for name in kinds])
+
+
+def junk_kind(particles: DrawnParticles, n_states: int) -> np.ndarray:
+    """Kind of junk that each particle is, (N,) text; empty where it is none."""
+    source = particles.source
+    kind = np.select(
+        [particles.label != JUNK_LABEL, source == NOISE_SOURCE, source == EDGE_SOURCE, source >= n_states],
+        ["", "noise", "edges", "wrong"],
+        "poses",
+    )
+    return np.asarray(kind)
 
 
 def apportion(n: int, fractions: Float[np.ndarray, " s"]) -> Int[np.ndarray, " s"]:

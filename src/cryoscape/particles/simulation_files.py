@@ -13,7 +13,7 @@ from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import write_ctf, write_poses
 from cryoscape.io.mrc import write_volume
 from cryoscape.io.star import write_star
-from cryoscape.particles.simulation_drawing import DrawnParticles, ImagingConfig
+from cryoscape.particles.simulation_drawing import DrawnParticles, ImagingConfig, junk_kind
 from cryoscape.particles.simulation_states import State
 from cryoscape.physics.rotations import relion_euler_from_matrix
 
@@ -125,6 +125,7 @@ def write_true_particles(folder: Path, particles: DrawnParticles, states: Sequen
             "row": np.arange(len(particles)),
             "label": particles.label,
             "state": np.where(known, names, "junk"),
+            "junk": junk_kind(particles, len(states)),
             "latent": np.where(known, latent, np.nan),
             "contrast": particles.contrast,
         }

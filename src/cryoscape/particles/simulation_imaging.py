@@ -22,6 +22,8 @@ from cryoscape.physics.volume_grid import volume_to_grid
 _VALUES_A_BATCH = 1 << 21
 _NOISE_FLOOR = 0.3
 _NOISE_KNEE = 0.15
+_EDGE_WIDTH_PX = 1.0
+_EDGE_REACH = 0.35
 
 
 class Projector:
@@ -51,7 +53,7 @@ class Projector:
     ) -> Float[Tensor, "b y x"]:
         """Noiseless images of the particles in ``rows``, all of one map; content lies at -shift."""
         box = self._config.box_size
-        rotation = torch.from_numpy(particles.poses.rotation[rows]).float()
+        rotation = torch.from_numpy(particles.true_rotation[rows]).float()
         slices = extract_slices(values, self._grid, rotation, self._k)[..., 0]
         shift_px = torch.from_numpy(particles.poses.shift_fraction[rows] * box).float()
         strength = torch.from_numpy(-particles.contrast[rows]).float()
@@ -106,3 +108,19 @@ def draw_noise(n: int, kind: Noise, box_size: int, generator: torch.Generator) -
         return noise
     spectrum = torch.fft.rfft2(noise) * noise_power(kind, box_size).sqrt()
     return torch.fft.irfft2(spectrum, s=(box_size, box_size))
+
+
+def draw_edges(n: int, box_size: int, rng: np.random.Generator) -> Float[Tensor, "n y x"]:
+    """Images of the straight edge of a film, of mean 0 and variance 1.
+
+    The step lies anywhere up to 0.35 of the box from the centre, in any direction, and either side may be the
+    lighter one. The CTF has no part in it: absorption makes most of this contrast.
+    """
+    axis = np.arange(box_size) - box_size // 2
+    angle = rng.uniform(0, 2 * np.pi, n)[:, None, None]
+    offset = rng.uniform(-_EDGE_REACH, _EDGE_REACH, n)[:, None, None] * box_size
+    distance = np.cos(angle) * axis + np.sin(angle) * axis[:, None] - offset
+    images = np.tanh(distance / (2 * _EDGE_WIDTH_PX))
+    images -= images.mean(axis=(1, 2), keepdims=True)
+    images /= images.std(axis=(1, 2), keepdims=True)
+    return torch.from_numpy(images).float()

@@ -11,12 +11,14 @@ from jaxtyping import Float
 
 from cryoscape.errors import InputError
 from cryoscape.io.mrc import StackWriter
-from cryoscape.particles.simulation_drawing import DrawnParticles, ImagingConfig
-from cryoscape.particles.simulation_imaging import Projector, draw_noise
+from cryoscape.particles.simulation_drawing import EDGE_SOURCE, DrawnParticles, ImagingConfig
+from cryoscape.particles.simulation_imaging import Projector, draw_edges, draw_noise
 from cryoscape.particles.simulation_states import DensityMaker, State
 
 _NOISE_CHUNK = 256
 """Images a random stream: fixed, so that the same seed gives the same noise on every machine."""
+_EDGE_STRENGTH = 3.0
+"""Standard deviation of an edge, in that of the noiseless images of states."""
 Update = Callable[[int], None]
 
 
@@ -69,15 +71,28 @@ def project_all(
             batch = rows[start : start + projector.batch_size]
             images = projector.images(values, particles, batch)
             out[batch] = images.numpy()
-            if state.fraction > 0:
-                flat = images.double()
+            told = images[torch.from_numpy(particles.label[batch] >= 0)]
+            if len(told):
+                flat = told.double()
                 moments += (flat.numel(), float(flat.sum()), float(flat.square().sum()))
             done += len(batch)
             update(done)
     variance = moments[2] / moments[0] - (moments[1] / moments[0]) ** 2 if moments[0] else 0.0
     if not variance > 0:
         raise InputError("the images show nothing: no atom lies in the box, or no particle has a structure")
+    _fill_edges(out, particles, config, _EDGE_STRENGTH * float(variance) ** 0.5)
     return float(variance)
+
+
+def _fill_edges(
+    out: Float[np.ndarray, "n y x"], particles: DrawnParticles, config: ImagingConfig, strength: float
+) -> None:
+    rng = np.random.default_rng([config.seed, 6])
+    rows = np.flatnonzero(particles.source == EDGE_SOURCE)
+    for start in range(0, len(rows), _NOISE_CHUNK):
+        batch = rows[start : start + _NOISE_CHUNK]
+        scale = strength * particles.contrast[batch].astype(np.float32)
+        out[batch] = scale[:, None, None] * draw_edges(len(batch), config.box_size, rng).numpy()
 
 
 def levels_for(variance: float, snr: float) -> SignalLevels:

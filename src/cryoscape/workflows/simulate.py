@@ -208,7 +208,7 @@ def _write_images(
     particles: DrawnParticles,
 ) -> SignalLevels:
     n, sources = len(particles), list(states)
-    if config.junk == "wrong" and config.junk_fraction > 0:
+    if "wrong" in config.junk and config.junk_fraction > 0:
         sources += wrong_states(scene, N_WRONG, np.random.default_rng([config.seed, 4]))
     with scratch_images(request.outdir, n, config.box_size) as noiseless:
         with progress(n, "projections") as update:
