@@ -1,7 +1,8 @@
 """The folder of one training run: where its files lie, which epochs it holds, and how to load one of them.
 
 The layout is the published one (config.yaml, weights.E.pkl, z.E.pkl), so folders written by upstream
-cryoDRGN (v0.3.5 to 4.3) are read as well. Nothing in these files is executed.
+cryoDRGN (v0.3.5 to 4.3) are read as well. Engines without epochs (subspace, states) leave weights.pkl, z.pkl
+and latents.parquet. Nothing in these files is executed.
 """
 
 import json
@@ -14,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from cryoscape.engines.volume_source import VolumeSource
+from cryoscape.engines.latent_table import TABLE_FILE, LatentTable, read_latents_table
+from cryoscape.engines.volume_source import VolumeSource, engine_name, open_volume_source
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import read_config_pickle, read_ctf, read_latents, read_rows
 from cryoscape.typing import Latents, PathLikeStr, Rows
@@ -60,8 +62,8 @@ class RunFolder:
         if self.weights(None).is_file() and self.latents(None).is_file():
             return None
         raise InputError(
-            f"{self.path}: no weights.E.pkl with its z.E.pkl found; "
-            f"train with `cryoscape train_vae -o {self.path}`"
+            f"{self.path}: no weights with their latents found (weights.pkl and z.pkl, or weights.E.pkl and "
+            f"z.E.pkl); train with `cryoscape train_subspace` or `train_vae`, -o {self.path}"
         )
 
     @cached_property
@@ -136,6 +138,7 @@ class LoadedRun:
     epoch : number as in the file names; None for the unnumbered final files.
     pixel_size_angstrom : of the maps; 1.0 where unknown, see pixel_size_known.
     original_rows : (N,) row of the original input of each row of z.
+    latents : the whole table of the engine (covariance, likelihood, contrast); None where there is none.
     """
 
     folder: RunFolder
@@ -147,10 +150,16 @@ class LoadedRun:
     pixel_size_angstrom: float
     pixel_size_known: bool
     original_rows: Rows = field(repr=False)
+    latents: LatentTable | None = field(default=None, repr=False)
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine that made the run."""
+        return engine_name(self.config)
 
 
 def load_run(path: PathLikeStr, epoch: int | None = None, device: str = "auto") -> LoadedRun:
-    """Load weights and latents of one epoch of a run folder.
+    """Load weights and latents of one epoch of a run folder, or of a run without epochs.
 
     Parameters
     ----------
@@ -162,20 +171,13 @@ def load_run(path: PathLikeStr, epoch: int | None = None, device: str = "auto") 
     ------
     InputError : no such epoch (those found are listed), damaged file, weights that do not fit the config.
     """
-    from cryoscape.engines.vae.checkpoint import load_volume_source
-
     folder = RunFolder(Path(path))
     chosen = folder.latest_epoch() if epoch is None or epoch < 0 else epoch
-    for needed in (folder.weights(chosen), folder.latents(chosen)):
-        if not needed.is_file():
-            raise InputError(
-                f"{needed}: no such file; epochs in this folder: {_span(folder.epochs())} "
-                f"(numbered from {folder.epoch_base})"
-            )
+    _check_is_there(folder, chosen)
     config = folder.config()
     mean, logvar = read_latents(folder.latents(chosen))
     pixel_size = folder.pixel_size_angstrom()
-    source = load_volume_source(folder.weights(chosen), config, pixel_size or 1.0, device=device)
+    source = open_volume_source(folder.weights(chosen), config, pixel_size or 1.0, device)
     if mean.shape[1] != source.zdim:
         raise InputError(
             f"{folder.latents(chosen)}: latents have {mean.shape[1]} dimensions, the weights {source.zdim}"
@@ -190,7 +192,34 @@ def load_run(path: PathLikeStr, epoch: int | None = None, device: str = "auto") 
         pixel_size_angstrom=pixel_size or 1.0,
         pixel_size_known=pixel_size is not None,
         original_rows=folder.original_rows(len(mean)),
+        latents=_table(folder, mean) if chosen is None else None,
     )
+
+
+def _check_is_there(folder: RunFolder, epoch: int | None) -> None:
+    for needed in (folder.weights(epoch), folder.latents(epoch)):
+        if needed.is_file():
+            continue
+        if epoch is not None and not folder.epochs() and folder.weights(None).is_file():
+            raise InputError(f"{needed}: no such file; this run has no epochs, leave the number out")
+        raise InputError(
+            f"{needed}: no such file; epochs in this folder: {_span(folder.epochs())} "
+            f"(numbered from {folder.epoch_base})"
+        )
+
+
+def _table(folder: RunFolder, mean: Latents) -> LatentTable | None:
+    """The table beside the unnumbered latents; InputError where it is not of the same particles."""
+    path = folder.path / TABLE_FILE
+    if not path.is_file():
+        return None
+    table, _ = read_latents_table(folder.path)
+    if table.mean.shape != mean.shape:
+        raise InputError(
+            f"{path}: holds {len(table)} particles and {table.zdim} dimensions, z.pkl {len(mean)} and "
+            f"{mean.shape[1]}; train again, or remove the table"
+        )
+    return table
 
 
 def read_run_config(path: PathLikeStr) -> dict[str, Any]:

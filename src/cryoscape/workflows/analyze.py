@@ -102,7 +102,7 @@ def analyze(
     epoch : int, optional
         As numbered in the file names; None or -1 for the latest.
     output : Path, optional
-        Folder of results; by default analyze.EPOCH in the run folder.
+        Folder of results; by default analyze.EPOCH in the run folder, analyze for a run without epochs.
     force : bool
         Replace the results of an analysis with other settings, and compute UMAP anew.
 
@@ -112,8 +112,8 @@ def analyze(
         For a run, an epoch or settings that cannot be used, or results that would be overwritten.
     """
     loaded = load_run(run, epoch, device)
-    number = "final" if loaded.epoch is None else str(loaded.epoch)
-    folder = output if output is not None else run / f"analyze.{number}"
+    name = "analyze" if loaded.epoch is None else f"analyze.{loaded.epoch}"
+    folder = output if output is not None else run / name
     return analyze_loaded(loaded, folder, options or AnalyzeOptions(), force=force)
 
 
@@ -197,6 +197,7 @@ def _compute(run: LoadedRun, options: AnalyzeOptions, native: float) -> Results:
         paths=tuple(paths),
         support_radius=radius,
         native_pixel_size_angstrom=native,
+        latents=run.latents,
     )
 
 
@@ -218,6 +219,7 @@ def _settings(run: LoadedRun, options: AnalyzeOptions, native: float) -> dict[st
     return {
         "cryoscape": __version__,
         "run": run.folder.path.name,
+        "engine": run.engine,
         "epoch": run.epoch,
         "n_particles": len(run.z),
         "latents_sha256": hashlib.sha256(np.ascontiguousarray(run.z).tobytes()).hexdigest(),

@@ -2,25 +2,17 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from cryoscape.analysis.maps import MapOptions, finish_map
-from cryoscape.engines.volume_source import VolumeSource
+from cryoscape.engines.volume_source import ScalableVolumeSource, VolumeSource
 from cryoscape.io.chimerax import write_open_script
 from cryoscape.io.mrc import write_volume
 from cryoscape.plotting.surface import contour_level
 from cryoscape.typing import Latents
 from cryoscape.workflows.analyze_results import Results
 from cryoscape.workflows.progress import progress
-
-
-@runtime_checkable
-class _CanDownsample(Protocol):
-    """A source that can make its maps in a smaller box at once."""
-
-    def downsampled(self, box_size: int) -> VolumeSource: ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,7 @@ def write_map_sets(
     sets: list[tuple[str, tuple[Path, ...]]] = []
     levels: list[float] = []
     source_pixel_size = results.native_pixel_size_angstrom
-    if options.downsample is not None and isinstance(source, _CanDownsample):
+    if options.downsample is not None and isinstance(source, ScalableVolumeSource):
         # evaluating fewer frequencies gives the same maps as cropping them afterwards, in less time
         source_pixel_size *= source.box_size / options.downsample
         source, options = source.downsampled(options.downsample), replace(options, downsample=None)

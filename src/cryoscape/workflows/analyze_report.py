@@ -48,7 +48,7 @@ def write_pictures(
     curve = learning_curve(run.folder.path)
     if curve is not None:
         album.add(
-            f"learning_curve_epoch{_epoch(run)}.png",
+            _curve_file(run),
             lambda: curves.plot_learning_curve(
                 curve.epoch, curve.total, curve.reconstruction, curve.kl, analysed=run.epoch
             ),
@@ -75,13 +75,13 @@ def _write_page(
     tiles: dict[str, tuple[ReportTile, ...]],
 ) -> Path:
     sections = _sections(album, run, results, layout, map_sets, tiles)
-    epoch = "final weights" if run.epoch is None else f"epoch {run.epoch}"
+    which = f"engine {run.engine}" if run.epoch is None else f"epoch {run.epoch}"
     title = f"Latent space of {run.folder.path.resolve().name}"
-    return write_report(folder / "report.html", title, sections, f"{epoch}, {len(results.z):,} particles")
+    return write_report(folder / "report.html", title, sections, f"{which}, {len(results.z):,} particles")
 
 
-def _epoch(run: LoadedRun) -> str:
-    return "final" if run.epoch is None else str(run.epoch)
+def _curve_file(run: LoadedRun) -> str:
+    return "learning_curve.png" if run.epoch is None else f"learning_curve_epoch{run.epoch}.png"
 
 
 def _sections(
@@ -125,7 +125,7 @@ def _sections(
         )
     )
     sections.append(ReportSection("Clusters", [*_cluster_blocks(album, results)]))
-    curve = album.figure(f"learning_curve_epoch{_epoch(run)}.png", "Average losses per epoch.")
+    curve = album.figure(_curve_file(run), "Average losses per epoch.")
     sections.append(ReportSection("Training", curve))
     sections.append(ReportSection("Files", [_file_table(results, layout, bool(map_sets))]))
     return sections
@@ -153,7 +153,8 @@ def _facts(run: LoadedRun, results: Results, map_sets: tuple[MapSet, ...]) -> Re
     items = [
         ("Particles", f"{len(results.z):,}"),
         ("Latent dimensions", str(results.z.shape[1])),
-        ("Epoch", _epoch(run)),
+        ("Engine", run.engine),
+        *([] if run.epoch is None else [("Epoch", str(run.epoch))]),
         ("Clusters", str(results.clusters.k)),
         ("Training box", f"{run.source.box_size} px"),
     ]

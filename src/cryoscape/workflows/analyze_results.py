@@ -11,6 +11,7 @@ import pandas as pd
 
 from cryoscape.analysis.clustering import Clusters
 from cryoscape.analysis.embedding import PrincipalComponents
+from cryoscape.engines.latent_table import LatentTable
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import load_pickles, write_array_pickle
@@ -37,6 +38,7 @@ class Results:
     original_rows : row of the original input of each row of z.
     support_radius : distance in latent units within which particles support a point of a path.
     native_pixel_size_angstrom : of the model's box, before any downsampling of the maps.
+    latents : what the engine says of each particle beside z; None where it says nothing.
     """
 
     z: Latents
@@ -47,6 +49,7 @@ class Results:
     paths: tuple[Path1D, ...]
     support_radius: float
     native_pixel_size_angstrom: float
+    latents: LatentTable | None = None
 
     @property
     def cluster_folder(self) -> str:
@@ -70,7 +73,7 @@ def cluster_table(results: Results) -> pd.DataFrame:
 
 
 def particle_table(results: Results, layout: np.ndarray | None) -> pd.DataFrame:
-    """One row a particle: row of z, row of the original input, latents, PCs, UMAP, cluster."""
+    """One row a particle: row of z and of the original input, latents, PCs, UMAP, cluster, quality of fit."""
     z, scores = results.z, results.components.scores
     table: dict[str, Any] = {
         "row": np.arange(len(z)),
@@ -83,6 +86,12 @@ def particle_table(results: Results, layout: np.ndarray | None) -> pd.DataFrame:
     table |= {f"pc{i + 1}": scores[:, i].astype(np.float32) for i in range(scores.shape[1])}
     if layout is not None:
         table |= {"umap1": layout[:, 0], "umap2": layout[:, 1]}
+    known = results.latents
+    if known is not None:
+        names = ("log_likelihood", "contrast", "junk_score")
+        table |= {name: getattr(known, name).astype(np.float32) for name in names}
+        if known.state is not None:
+            table["state"] = known.state.astype(np.int32)
     return pd.DataFrame(table)
 
 

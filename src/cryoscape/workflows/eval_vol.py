@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from cryoscape.engines.run_folder import RunFolder, pixel_size_from_config, read_run_config
-from cryoscape.engines.vae.checkpoint import load_volume_source
-from cryoscape.engines.vae.volumes import VaeVolumeSource
+from cryoscape.engines.volume_source import VolumeSource, open_volume_source
 from cryoscape.errors import InputError
 from cryoscape.io.mrc import write_volume
 from cryoscape.typing import Latents, Volume
@@ -25,7 +24,7 @@ class EvalVolRequest:
 
     Attributes
     ----------
-    weights : a weights.E.pkl, or a run folder (its latest epoch).
+    weights : a weights.E.pkl or weights.pkl of any engine, or a run folder (its latest epoch).
     config : config.yaml or config.pkl of the run; None for the one beside the weights.
     output : folder, or the .mrc file of a single map.
     z, z_start, z_end, zfile : exactly one way to give latents; z_start to z_end makes n_between points.
@@ -64,7 +63,7 @@ class EvalVolResult:
 
 
 def eval_vol(request: EvalVolRequest) -> EvalVolResult:
-    """Evaluate the decoder at each latent, post-process and write <prefix>000.mrc, 001...
+    """Evaluate the model at each latent, post-process and write <prefix>000.mrc, 001...
 
     Raises
     ------
@@ -124,7 +123,7 @@ def _read_zfile(path: Path) -> Latents:
     return latents
 
 
-def _open_source(request: EvalVolRequest) -> VaeVolumeSource:
+def _open_source(request: EvalVolRequest) -> VolumeSource:
     weights, folder = find_weights(request.weights)
     config = read_run_config(request.config or folder)
     known = _known_pixel_size(folder, config)
@@ -133,7 +132,7 @@ def _open_source(request: EvalVolRequest) -> VaeVolumeSource:
         logger.warning("--Apix %g is used, but the run's images have %g A a pixel", given, known)
     if given is None and known is None:
         logger.warning("pixel size not known from the run; maps are written with 1 A a voxel, give --Apix")
-    source = load_volume_source(weights, config, given or known or 1.0, request.device)
+    source = open_volume_source(weights, config, given or known or 1.0, request.device)
     return source if request.downsample is None else source.downsampled(request.downsample)
 
 

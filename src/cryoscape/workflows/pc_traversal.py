@@ -31,7 +31,7 @@ def pc_traversal(
     Parameters
     ----------
     latents : Path
-        A z.E.pkl, or a run folder, of which `epoch` (None: the latest) is read.
+        A z.E.pkl or z.pkl, or a run folder of any engine, of which `epoch` (None: the latest) is read.
     components : numbers from 1, optional
         None: all.
 
@@ -44,7 +44,7 @@ def pc_traversal(
         run = RunFolder(latents)
         latents = run.latents(run.latest_epoch() if epoch is None else epoch)
     if not latents.is_file():
-        raise InputError(f"{latents}: no such file; give a z.E.pkl or the folder of a training run.")
+        raise InputError(f"{latents}: no such file; give a z.pkl, a z.E.pkl or the folder of a training run.")
     z, _ = read_latents(latents)
     check_latents(z, str(latents))
     found = principal_components(z)

@@ -1,6 +1,7 @@
 """What surrounds a training loop: its log file, signals that end it, and how far latents move."""
 
 import logging
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from types import FrameType
 
 import numpy as np
 
+from cryoscape.engines.run_files import STARTED_RUN_FILES
 from cryoscape.engines.vae.results import Encoded
 from cryoscape.engines.vae.run_store import read_previous_latents
+from cryoscape.errors import InputError
 
 logger = logging.getLogger("cryoscape")
 
@@ -61,6 +64,24 @@ def log_to(path: Path) -> Iterator[None]:
         logger.removeHandler(handler)
         handler.close()
         logger.setLevel(level)
+
+
+@contextmanager
+def nothing_left_behind(folder: Path) -> Iterator[None]:
+    """Remove the files and folder of a run that could not start, where they were not there before."""
+    new = [folder / name for name in (*STARTED_RUN_FILES, "image_store") if not (folder / name).exists()]
+    new_folder = not folder.exists()
+    try:
+        yield
+    except InputError:
+        for path in new:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if new_folder and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 @contextmanager

@@ -1,27 +1,38 @@
 """What a training run leaves in its folder, and finding where to continue."""
 
-import datetime
-import json
-import platform
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import yaml
 
-import cryoscape
-from cryoscape.engines.run_folder import ROWS_FILE, RUN_FILE, RunFolder, read_run_config
+from cryoscape.engines.run_files import (
+    RESUME_FILE,
+    append_metrics_line,
+    drop_metrics_from,
+    holds_run,
+    remove_run,
+)
+from cryoscape.engines.run_files import write_run_files as write_shared_files
+from cryoscape.engines.run_folder import RunFolder, read_run_config
 from cryoscape.engines.vae.checkpoint import read_checkpoint, write_checkpoint
 from cryoscape.engines.vae.config import ModelConfig, model_args_for_upstream, model_config_from_upstream
 from cryoscape.engines.vae.results import Encoded, EpochResult
 from cryoscape.errors import InputError
-from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import read_latents, write_array_pickle
 
-RESUME_FILE = "resume.pkl"
-"""Exact state of a run stopped within an epoch; gone once that epoch is complete."""
-METRICS_FILE = "metrics.jsonl"
+__all__ = [
+    "RESUME_FILE",
+    "append_metrics",
+    "check_same_model",
+    "drop_metrics_from",
+    "find_checkpoint",
+    "holds_run",
+    "read_previous_latents",
+    "remove_run",
+    "save_epoch",
+    "save_interrupted",
+    "write_run_files",
+]
 
 
 def write_run_files(
@@ -33,31 +44,16 @@ def write_run_files(
     rows: np.ndarray,
 ) -> None:
     """Write config.yaml (upstream's layout, plus a `training` section), run.json and the original rows."""
-    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    config = {
-        "dataset_args": dataset_args,
-        "lattice_args": {"D": model.box_size + 1, "extent": 0.5, "ignore_DC": True},
-        "model_args": model_args_for_upstream(model),
-        "seed": training["seed"],
-        "version": f"cryoscape {cryoscape.__version__}",
-        "time": now,
-        "cmd": record["command"],
-        "engine": "vae",
-        "training": training,
-    }
-    with replace_when_done(folder / "config.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(config, sort_keys=False))
-    versions = {
-        "cryoscape": cryoscape.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-    full = {"versions": versions, "time": now, "host": platform.node(), **record}
-    with replace_when_done(folder / RUN_FILE) as temporary:
-        temporary.write_text(json.dumps(full, indent=1) + "\n")
-    with replace_when_done(folder / ROWS_FILE) as temporary, temporary.open("wb") as stream:
-        np.save(stream, rows.astype(np.int64))
+    write_shared_files(
+        folder,
+        engine="vae",
+        box_size=model.box_size,
+        model_args=model_args_for_upstream(model),
+        dataset_args=dataset_args,
+        training=training,
+        record=record,
+        rows=rows,
+    )
 
 
 def save_epoch(folder: Path, epoch: int, state: dict[str, Any], latents: Encoded) -> None:
@@ -92,40 +88,7 @@ def append_metrics(
         "latent_shift_median": None if shift is None else shift[0],
         "latent_shift_cosine_median": None if shift is None or np.isnan(shift[1]) else shift[1],
     }
-    with (folder / METRICS_FILE).open("a") as stream:
-        stream.write(json.dumps(line) + "\n")
-
-
-def drop_metrics_from(folder: Path, epoch: int) -> None:
-    """Keep only the metrics of epochs before `epoch`: those after are run again."""
-    path = folder / METRICS_FILE
-    if not path.is_file():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        try:
-            if json.loads(line)["epoch"] < epoch:
-                kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError):
-            continue  # a line cut off by a crash
-    with replace_when_done(path) as temporary:
-        temporary.write_text("".join(kept))
-
-
-def holds_run(folder: Path) -> bool:
-    """Whether a folder holds a training run already."""
-    return any(folder.glob("weights.*pkl")) or any(
-        (folder / name).exists() for name in ("config.yaml", "config.pkl", RESUME_FILE)
-    )
-
-
-def remove_run(folder: Path) -> None:
-    """Remove the training files of a run (not analyses beside them)."""
-    for pattern in ("weights.*pkl", "z.*pkl", RESUME_FILE, METRICS_FILE, "config.yaml", "config.pkl"):
-        for path in folder.glob(pattern):
-            path.unlink()
-    for name in (RUN_FILE, ROWS_FILE, "run.log"):
-        (folder / name).unlink(missing_ok=True)
+    append_metrics_line(folder, line)
 
 
 def find_checkpoint(folder: Path, load: str) -> tuple[Path, dict[str, Any], list[str]]:
