@@ -4,6 +4,7 @@ import pytest
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import write_array_pickle
 from cryoscape.workflows.pc_traversal import pc_traversal
+from linear_run import ZDIM, write_linear_run
 
 
 @pytest.fixture
@@ -49,3 +50,9 @@ def test_a_run_folder_gives_its_latents(latents, tmp_path):
     assert np.loadtxt(files[0]).shape == (10, 3)
     with pytest.raises(InputError, match=r"z\.9\.pkl: no such file"):
         pc_traversal(tmp_path, tmp_path / "other", epoch=9)
+
+
+def test_a_run_without_epochs_gives_its_latents(tmp_path):
+    run = write_linear_run(tmp_path / "run")
+    files = pc_traversal(run, tmp_path / "out", n_points=4)
+    assert [np.loadtxt(file).shape for file in files] == [(4, ZDIM)] * ZDIM

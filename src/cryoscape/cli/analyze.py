@@ -31,18 +31,19 @@ def analyze(
 ) -> None:
     """Analyse the latent space of a trained model: embeddings, clusters, maps, plots and a report.
 
-    Results go to analyze.EPOCH in the run folder, whose report.html shows them all.
+    Results go to analyze.EPOCH in the run folder (analyze for a run without epochs), whose report.html
+    shows them all.
 
     Example: cryoscape analyze 01_128_8D_256 49 --flip --Apix 3.275
 
     Parameters
     ----------
     run
-        Folder of the training run.
+        Folder of the training run, of any engine.
     epoch
-        Epoch as numbered in the file names; -1 for the latest.
+        Epoch as numbered in the file names; -1 for the latest, or for a run without epochs.
     output
-        Folder of results [analyze.EPOCH in the run].
+        Folder of results [analyze.EPOCH or analyze in the run].
     apix
         Pixel size of the training images in angstrom [known from the run].
     flip

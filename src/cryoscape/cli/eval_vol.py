@@ -40,7 +40,7 @@ def eval_vol(
     Parameters
     ----------
     weights
-        weights.E.pkl, or a run folder for its latest epoch.
+        Run folder of any engine (its latest epoch), or a weights.pkl or weights.E.pkl in one.
     output
         Folder for vol_000.mrc, vol_001.mrc..., or the .mrc file of one map.
     config

@@ -25,7 +25,7 @@ def pc_traversal(
     Parameters
     ----------
     latents
-        z.E.pkl, or the folder of a training run.
+        z.pkl or z.E.pkl, or the folder of a training run.
     output
         Folder for pc1.txt, pc2.txt...
     pc
