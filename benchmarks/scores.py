@@ -258,16 +258,17 @@ def motion_in_maps(maps: np.ndarray, truth_maps: np.ndarray, position: np.ndarra
     maps, truth_maps : (K, D, D, D)
     position : (K, m), such as (cos, sin) of the phase.
     """
-    true = truth_maps.reshape(len(truth_maps), -1).astype(np.float64)
+    true, seen = (values.reshape(len(values), -1) for values in (truth_maps, maps))
     mean = true.mean(axis=0)
-    centred = position - position.mean(axis=0)
-    change = np.linalg.lstsq(centred, true - mean, rcond=None)[0]
-    seen = maps.reshape(len(maps), -1).astype(np.float64)
-    scale = (seen.mean(axis=0) @ mean) / (mean @ mean)
+    # rows of the pseudo-inverse sum to 0, so the mean need not be taken off maps that may fill the memory
+    change = np.linalg.pinv(position - position.mean(axis=0)).astype(true.dtype) @ true
+    scale = float(seen.mean(axis=0) @ mean) / float(mean @ mean)
+    gram = np.asarray(change @ change.T, dtype=np.float64)
 
-    def coefficients(values: np.ndarray) -> np.ndarray:
-        return np.linalg.lstsq(change.T, (values - mean).T, rcond=None)[0].T
+    def coefficients(values: np.ndarray, factor: float) -> np.ndarray:
+        along = np.asarray(values @ change.T, dtype=np.float64) / factor - np.asarray(mean @ change.T)
+        return np.linalg.solve(gram, along.T).T
 
-    measured, expected = coefficients(seen / scale), coefficients(true)
+    measured, expected = coefficients(seen, scale), coefficients(true, 1.0)
     slope = float((measured * expected).sum() / (expected**2).sum())
     return r_squared(measured, expected), slope
