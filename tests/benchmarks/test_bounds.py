@@ -10,11 +10,13 @@ from bounds import (
     bayes,
     bayes_answer,
     calibrate,
+    floor_and_oracle,
     log_likelihoods,
     place_of_states,
     prepared_store,
     true_latents,
 )
+from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.particles.simulation_drawing import ImagingConfig
 from cryoscape.particles.simulation_states import Placement, State, scene_from_arrays
 from cryoscape.physics.slices import FourierGrid, extract_slices
@@ -84,6 +86,27 @@ def test_posterior_is_calibrated_and_junk_is_left_out(made):
     assert answer.accuracy == pytest.approx(certain.mean(), abs=0.04)
     assert answer.accuracy > 0.8
     assert answer.r2 is None
+
+
+def test_floor_and_oracle_are_fitted_to_particles_that_are_no_junk(made, monkeypatch):
+    """With a fit that answers with the true mean, or the true maps, instead of one to the data."""
+    store, truth = made
+    asked = []
+
+    def known_answer(kept, z):
+        asked.append((kept.particles.row, z))
+        bases = truth.maps[1:] - truth.maps[:1]
+        mean = truth.fractions @ truth.maps.reshape(2, -1)
+        return LinearMaps(mean.reshape(truth.maps[0].shape).astype(np.float32), bases[: z.shape[1]], 5.0)
+
+    monkeypatch.setattr("cryoscape.engines.subspace.fit.maps_for_latents", known_answer, raising=False)
+    floor, oracle = floor_and_oracle(store, truth)
+    for rows, _ in asked:
+        np.testing.assert_array_equal(rows, np.flatnonzero(truth.known))
+    assert [z.shape[1] for _, z in asked] == [0, 1]
+    assert len(floor.values) == 108  # each fifth of 540
+    assert oracle.mean == pytest.approx(7 / 16, abs=1e-4)
+    assert floor.mean < oracle.mean
 
 
 def truth_of(kind, n_states):
