@@ -34,13 +34,14 @@ NETWORK = ["--zdim", "2", "-n", "1", "--enc-dim", "8", "--dec-dim", "8"]
 
 # What each command needs beside the particles; PARTICLES is put in by `using`.
 TRAIN = ["train_vae", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", *NETWORK, "-o", "out"]
+SUBSPACE = ["train_subspace", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
 PREPROCESS = ["preprocess", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
 EVAL = ["eval_images", "PARTICLES", "run", "--poses", "poses.pkl", "--ctf", "ctf.pkl"]
 EVAL += ["-o", "losses.pkl", "--out-z", "z.pkl"]
 BACKPROJECT = ["backproject_voxel", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
 DOWNSAMPLE = ["downsample", "PARTICLES", "-D", "8", "-o", "out.mrcs"]
 
-WITH_POSES = [TRAIN, PREPROCESS, EVAL, BACKPROJECT]
+WITH_POSES = [TRAIN, SUBSPACE, PREPROCESS, EVAL, BACKPROJECT]
 WITH_IMAGES = [*WITH_POSES, DOWNSAMPLE]
 
 
@@ -247,6 +248,14 @@ def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refuse
         ([*using(TRAIN), "--load", "latest"], "out"),
         ([*using(TRAIN), "--load", "s.star"], "s.star"),
         ([*using(TRAIN)[:-2], "--enc-layers", "1", "-o", "run", "--load", "latest"], "give a larger -n"),
+        (["train_subspace", "s.mrcs", "-o", "out"], "no poses"),
+        ([*using(SUBSPACE), "--zdim", "0"], "--zdim 0: expected at least 1"),
+        ([*using(SUBSPACE), "--mask", "round"], "expected solvent, sphere, or the .mrc file"),
+        ([*using(SUBSPACE), "--mask", "map.mrc"], "expected a mask, 0 outside and 1 inside"),
+        ([*using(SUBSPACE), "--load", "latest"], "out"),
+        ([*using(SUBSPACE), "--device", "cuda:7"], "--device cuda:7"),
+        ([*using(SUBSPACE)[:-2], "-o", "run"], "holds a training run already"),
+        ([*using(SUBSPACE)[:-2], "-o", "run", "--load", "latest"], "nothing to continue from"),
         (["analyze", "run", "7"], "weights.7.pkl: no such file; epochs in this folder: 0"),
         (["analyze", "gone"], "no such run folder"),
         (["analyze", "."], "train with"),
@@ -317,7 +326,7 @@ def test_images_of_another_box_than_the_models(folder: Path, refused: Refused) -
     assert "images of 20 px, the model was trained on 16" in refused(using(EVAL))
 
 
-@pytest.mark.parametrize("command", [TRAIN, PREPROCESS], ids=name)
+@pytest.mark.parametrize("command", [TRAIN, SUBSPACE, PREPROCESS], ids=name)
 def test_images_without_any_signal(
     folder: Path, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:

@@ -42,6 +42,7 @@ COMMANDS = (
     Command("downsample", "Prepare", "Shrink particle images, or a volume."),
     Command("preprocess", "Prepare", "Transform images once into a store that training reads directly."),
     Command("backproject_voxel", "Prepare", "Check poses and CTF by reconstructing a map."),
+    Command("train_subspace", "Train", "Learn the main differences between particles, in minutes."),
     Command("train_vae", "Train", "Learn a latent space of structures from particle images."),
     Command("eval_images", "Train", "Place images in the latent space of a trained model."),
     Command("analyze", "Analyse", "Embeddings, clusters, maps, plots and a report of a trained model."),

@@ -1,0 +1,67 @@
+"""Settings of the subspace engine; the defaults serve every data set."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cryoscape.errors import InputError
+
+
+@dataclass(frozen=True)
+class SubspaceConfig:
+    """How the subspace is learned.
+
+    Attributes
+    ----------
+    zdim
+        Number of components; None for as many as held-out images support.
+    max_zdim
+        Components to start from where ``zdim`` is None.
+    start_radius, radius_step
+        Frequency marching: first radius in cycles per box, and the factor from each radius to the next.
+    max_radius
+        Largest radius from which latents are learned; None for half the box. Maps always reach half the box.
+    mask
+        Where maps may differ: the surroundings of the mean map, or a sphere.
+    contrast
+        Estimate the contrast (amplitude) of each image.
+    max_iterations
+        Most passes over the data at each radius; twice as many at the first, where they are cheap.
+    tolerance
+        A radius has converged when a pass adds less than this share to the held-out information.
+    least_gain
+        A larger radius is tried while the last one added at least this share.
+    """
+
+    zdim: int | None = None
+    max_zdim: int = 12
+    start_radius: int = 8
+    radius_step: float = 1.4
+    max_radius: int | None = None
+    mask: Literal["solvent", "sphere"] = "solvent"
+    contrast: bool = True
+    max_iterations: int = 4
+    tolerance: float = 0.015
+    least_gain: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot be."""
+        if self.zdim is not None and self.zdim < 1:
+            raise InputError(f"--zdim {self.zdim}: expected at least 1, or auto")
+        if self.start_radius < 4 or self.radius_step <= 1:
+            raise InputError("frequency marching: expected a first radius of at least 4 and a factor above 1")
+
+    @property
+    def n_components(self) -> int:
+        """Components carried during training."""
+        return self.zdim or self.max_zdim
+
+    def radii(self, box_size: int) -> list[int]:
+        """Radii of the frequency marching, ascending; one below the Nyquist frequency at most."""
+        last = min(self.max_radius or box_size // 2 - 1, box_size // 2 - 1)
+        radii = [min(self.start_radius, last)]
+        while radii[-1] < last:
+            following = max(radii[-1] + 1, round(radii[-1] * self.radius_step))
+            # a last step that gains little is not worth a pass of its own
+            radii.append(last if following > 0.85 * last else following)
+        return radii

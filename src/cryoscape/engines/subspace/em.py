@@ -1,0 +1,132 @@
+"""One iteration of expectation maximisation on two half sets."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoscape.engines.subspace.equations import NormalEquations, Solution, solve_maps
+from cryoscape.engines.subspace.passes import Images, measure_noise, run_pass
+from cryoscape.engines.subspace.posterior import Posterior
+from cryoscape.engines.subspace.support import Support
+
+_LARGEST_STEP = 4.0
+"""Factor by which the prior power of a shell may change in one iteration."""
+_LEAST_GAIN = 0.05
+_LEAST_SPREAD = 0.01
+
+
+@dataclass(frozen=True)
+class Model:
+    """Maps at one radius and all that says how images come about.
+
+    Attributes
+    ----------
+    maps : (2, n, b, b, b), mean and bases of each half set; z ~ N(0, I).
+    power : (S, n) prior variance |F|^2 of each map a shell.
+    noise : (S',) noise variance a shell, up to the largest radius.
+    contrast_spread : standard deviation of the contrast of images about 1; 0 where it is not estimated.
+    """
+
+    maps: Float[Tensor, "h n z y x"]
+    power: Float[Tensor, "s n"]
+    noise: Float[Tensor, " s"]
+    contrast_spread: float
+
+
+def iterate(model: Model, support: Support, images: Images) -> tuple[Model, Posterior]:
+    """Improve the model once; the posterior is that under the model given."""
+    done = run_pass(images, model.maps, support, model.noise, model.contrast_spread)
+    found = done.posterior
+    halves = solve_halves(done.equations, model, support)
+    power = next_power(halves, support, model.power)
+    change = whitening((halves[0].maps + halves[1].maps) / 2, found)
+    maps = torch.stack([torch.einsum("ij,jzyx->izyx", change, half.maps) for half in halves])
+    better = Model(
+        maps, power @ (change**2).T, model.noise.clone(), next_spread(model.contrast_spread, found)
+    )
+    measured = measure_noise(images, model.maps, support, found)
+    better.noise[: len(measured)] = measured
+    return better, found
+
+
+def solve_halves(equations: list[NormalEquations], model: Model, support: Support) -> list[Solution]:
+    """Maps of each half set from its own equations and the common prior."""
+    return [
+        solve_maps(own, base, support, model.power)
+        for own, base in zip(equations, model.maps[:, 0], strict=True)
+    ]
+
+
+def next_spread(spread: float, found: Posterior) -> float:
+    """Spread of the contrast: a step of expectation maximisation, twice as long as its plain form.
+
+    Below a hundredth it cannot be told from none, and stays 0.
+    """
+    if spread <= 0:
+        return 0.0
+    plain = float(((found.contrast - 1) ** 2 + found.contrast_variance).mean().sqrt())
+    longer = plain * min(max(plain / spread, 0.5), 2.0)
+    return longer if longer > _LEAST_SPREAD else 0.0
+
+
+def next_power(halves: list[Solution], support: Support, prior: Float[Tensor, "s n"]) -> Float[Tensor, "s n"]:
+    """Prior power of each map a shell, from the maps of the two half sets."""
+    a, b = (support.to_grid(half.maps, correct_gridding=False) for half in halves)
+    common = support.shell_sums((a * b).sum(-1)) / support.counts[:, None]
+    variance = torch.stack([torch.diagonal(half.covariance, dim1=1, dim2=2) for half in halves]).mean(0)
+    return power_in_common(common, variance, prior)
+
+
+def power_in_common(
+    common: Float[Tensor, "s n"], variance: Float[Tensor, "s n"], prior: Float[Tensor, "s n"]
+) -> Float[Tensor, "s n"]:
+    """Prior power, given the mean product of the half sets' regularised maps a shell.
+
+    With the gain g = 1 - variance / prior of the regularised least squares, the product is g^2 times the power.
+    Averaged over neighbouring shells. No basis falls below the average of all in a shell: one that is still
+    being found would be lost for good, and what is too much for it its latents' posterior takes back.
+    """
+    gain = (1 - variance / prior).clamp(_LEAST_GAIN, 1)
+    best = smooth(common / gain**2)
+    if best.shape[1] > 1:
+        pooled = best[:, 1:].clamp(min=0).mean(1, keepdim=True)
+        best[:, 1:] = torch.maximum(best[:, 1:], pooled)
+    return torch.maximum(torch.minimum(best, _LARGEST_STEP * prior), prior / _LARGEST_STEP)
+
+
+def smooth(values: Float[Tensor, "s n"]) -> Float[Tensor, "s n"]:
+    """Average each shell from 1 on with its neighbours, each counted half."""
+    if len(values) < 3:
+        return values.clone()
+    padded = torch.cat([values[1:2], values[1:], values[-1:]])
+    averaged = padded[:-2] / 4 + padded[1:-1] / 2 + padded[2:] / 4
+    return torch.cat([averaged[:1], averaged])
+
+
+def whitening(maps: Float[Tensor, "n z y x"], found: Posterior) -> Float[Tensor, "n n"]:
+    """Change of maps after which z has mean 0 and covariance I over the images, bases orthogonal and sorted.
+
+    What the latents' spread has too much or too little of goes into the bases, which quickens convergence
+    (parameter expansion, Liu, Rubin & Wu 1998).
+    """
+    q = len(maps) - 1
+    z = found.mean.double()
+    centre = z.mean(0)
+    spread = found.covariance.double().mean(0) + z.T @ z / len(z) - centre[:, None] * centre
+    change = torch.eye(q + 1, dtype=torch.float64, device=z.device)
+    change[0, 1:] = centre
+    change[1:, 1:] = torch.linalg.cholesky(spread).T
+    turned = torch.einsum("ij,jzyx->izyx", change.float(), maps)
+    flat = turned[1:].reshape(q, -1).double()
+    _, vectors = torch.linalg.eigh(flat @ flat.T)
+    rotation = torch.eye(q + 1, dtype=torch.float64, device=z.device)
+    rotation[1:, 1:] = vectors.flip(1).T
+    return (rotation @ change).float()
+
+
+def fewer_components(model: Model, n_components: int) -> Model:
+    """Keep the first components only."""
+    n = n_components + 1
+    return replace(model, maps=model.maps[:, :n].contiguous(), power=model.power[:, :n].contiguous())

@@ -1,0 +1,248 @@
+"""Second pass: mean and bases together, by regularised least squares at each voxel of Fourier space.
+
+Pixels go to the nearest voxel of an oversampled grid. So that what lies between voxels is not taken for
+heterogeneity, the mean map of the pass before is read by trilinear interpolation and only what it leaves is
+inserted; solved for are its correction and the bases.
+
+Maps are confined to a mask in real space, which ties neighbouring voxels together. Its share f = mean(mask^2)
+and the oversampling o of the grid calibrate the prior: in the unitary transform of the box of maps there is one
+unknown for o^3 voxels of the grid, and power within the mask is f times that of the field before masking. So
+the data weigh o^3 times their sum at a voxel, against a prior precision of f / power.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from cryoscape.engines.subspace import kernels
+from cryoscape.engines.subspace.threads import even_shares, in_threads
+from cryoscape.engines.subspace.support import Support
+from cryoscape.physics.slices import FourierGrid, extract_slices
+
+_CACHE_BYTES = 1 << 19
+"""Of sums that a core works on at a time: half of a usual second-level cache."""
+_LEAST_POWER = 1e-12
+"""Of the largest power of a map: bounds the precision where a shell is empty."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some images at the frequencies of the moment, and the moments of their latents.
+
+    Attributes
+    ----------
+    t : (B, n), E[a (1, z)] with the contrast a.
+    tt : (B, n, n), E[a^2 (1, z) (1, z)^T].
+    """
+
+    coefficients: Complex[Tensor, "b p"]
+    ctf: Float[Tensor, "b p"]
+    rotations: Float[Tensor, "b 3 3"]
+    t: Float[Tensor, "b n"]
+    tt: Float[Tensor, "b n n"]
+
+
+class NormalEquations:
+    """Sums over images for a slab of planes |z| in [first, last) of the grid.
+
+    Parameters
+    ----------
+    grid
+        Half of Fourier space.
+    n
+        Maps solved for: mean and bases.
+    base
+        (V, 1, 2) the mean map on the grid, ready to be read.
+    first, last
+        Planes; all for the default.
+    """
+
+    def __init__(
+        self,
+        grid: FourierGrid,
+        n: int,
+        base: Float[Tensor, "v 1 2"],
+        first: int = 0,
+        last: int | None = None,
+    ) -> None:
+        self.grid, self.n, self.base = grid, n, base
+        self.first, self.last = first, grid.half + 1 if last is None else last
+        self.pairs = torch.triu_indices(n, n, device=base.device)
+        n_voxels = 2 * (self.last - self.first) * grid.n_yz * grid.n_x
+        self.sums = torch.zeros(n_voxels, 2 * n + self.pairs.shape[1], device=base.device)
+
+    def add(self, block: Block, k: Tensor, noise_variance: Float[Tensor, " p"]) -> None:
+        """Add images; each pixel goes to its nearest voxel."""
+        tt = block.tt[:, self.pairs[0], self.pairs[1]].contiguous()
+        if self.sums.device.type == "cpu":
+            self._add_compiled(block, tt, k, noise_variance)
+        else:
+            self._add_plain(block, tt, k, noise_variance)
+
+    def _add_compiled(self, block: Block, tt: Tensor, k: Tensor, noise_variance: Tensor) -> None:
+        grid, shape = self.grid, block.ctf.shape
+        values, voxels = np.empty((*shape, 5), np.float32), np.empty(shape, np.int32)
+        arguments = (
+            torch.view_as_real(block.coefficients.resolve_conj()).contiguous().numpy(),
+            block.ctf.contiguous().numpy(),
+            (1 / noise_variance).float().numpy(),
+            block.rotations.contiguous().numpy(),
+            k.to(torch.float32).contiguous().numpy(),
+            self.base[:, 0].contiguous().numpy(),
+        )
+        slab = (grid.half, grid.oversampling, self.first, self.last)
+        in_threads(lambda a, b: kernels.locate(*arguments, *slab, values, voxels, a, b), even_shares(len(tt)))
+        bucket = max(64, _CACHE_BYTES // (4 * self.sums.shape[1]))
+        starts = np.zeros(len(self.sums) // bucket + 2, np.int64)
+        pixels, places = (np.empty(2 * voxels.size, np.int32) for _ in range(2))
+        kernels.gather_by_bucket(
+            voxels, grid.n_x, grid.n_yz, grid.half, self.last - self.first, self.first, bucket, starts, pixels,
+            places,
+        )
+        sums, t = self.sums.numpy(), block.t.contiguous().numpy()
+        shares = _whole_groups(starts)
+        in_threads(
+            lambda a, b: kernels.normal_equations(
+                values, t, tt.numpy(), pixels, places, shape[1], sums, a, b
+            ),
+            shares,
+        )
+
+    def _add_plain(self, block: Block, tt: Tensor, k: Tensor, noise_variance: Tensor) -> None:
+        """Do the same with tensor operations, for GPUs."""
+        base = extract_slices(self.base, self.grid, block.rotations, k)[..., 0]
+        q = torch.einsum("pi,bij->bpj", k.to(block.rotations), block.rotations[:, :2]) * self.grid.oversampling
+        negative = q[..., 0] < 0
+        nearest = (torch.where(negative[..., None], -q, q) + 0.5).floor().long()
+        weighted = block.ctf / noise_variance
+        image, base = weighted * block.coefficients, weighted * block.ctf * base
+        squared = weighted * block.ctf
+        n = self.n
+        for b in range(len(tt)):
+            flip = torch.where(negative[b], -1.0, 1.0)
+            residual = image[b, :, None] * block.t[b] - base[b, :, None] * block.tt[b, 0]
+            real, imaginary = residual.real, residual.imag * flip[:, None]
+            left = squared[b, :, None] * tt[b]
+            for mirrored in (False, True):
+                at, part = nearest[b], imaginary
+                chosen = torch.ones_like(negative[b])
+                if mirrored:
+                    at, part = at * at.new_tensor([1, -1, -1]), -imaginary
+                    chosen = at[:, 0] == 0
+                voxel, within = self._voxel(at)
+                chosen = chosen & within
+                rows = torch.cat([real, part, left], dim=1)[chosen]
+                self.sums.index_add_(0, voxel[chosen], rows)
+        del n
+
+    def _voxel(self, at: Int[Tensor, "p 3"]) -> tuple[Tensor, Tensor]:
+        """Index in the slab of voxels (x, y, z), and whether they lie in it."""
+        x, y, z = at.unbind(-1)
+        depth = self.last - self.first
+        plane = torch.where(z >= 0, z - self.first, depth - z - self.first)
+        within = (z.abs() >= self.first) & (z.abs() < self.last)
+        return (plane * self.grid.n_yz + y + self.grid.half) * self.grid.n_x + x, within
+
+    def positions(self) -> Int[Tensor, " s"]:
+        """Index in the flattened grid of each voxel of the slab, or -1 for a plane counted twice."""
+        depth = self.last - self.first
+        z = torch.arange(2 * depth, device=self.sums.device)
+        twice = (z == depth) & (self.first == 0)
+        z = torch.where(z < depth, z + self.first, depth - z - self.first)
+        plane = self.grid.n_yz * self.grid.n_x
+        position = (z[:, None] + self.grid.half) * plane + torch.arange(plane, device=z.device)
+        return torch.where(twice[:, None], -1, position).reshape(-1)
+
+    def solve(self, precision: Float[Tensor, "s n"], support: Support) -> "SlabSolution":
+        """Solve voxel by voxel with a diagonal prior precision for each shell.
+
+        The base map counts as known: the prior of its correction is centred on what takes it off again.
+        """
+        position = self.positions()
+        shell = torch.where(position >= 0, support.shell[position.clamp(min=0)], -1)
+        used = torch.nonzero(shell >= 0)[:, 0]
+        position, in_shell, sums = position[used], shell[used], self.sums
+        base = self.base[position, 0] * precision[in_shell, 0, None]
+        sums[used, 0] -= base[:, 0]
+        sums[used, self.n] -= base[:, 1]
+        solution = torch.zeros(len(shell), 2 * self.n)
+        inverses = torch.zeros(support.n_shells, self.n, self.n, dtype=torch.float64)
+        self._solve_compiled(sums, precision, shell, solution, inverses)
+        sums[used, 0] += base[:, 0]
+        sums[used, self.n] += base[:, 1]
+        values = solution[used].view(len(used), 2, self.n).transpose(1, 2).to(precision)
+        return SlabSolution(position, in_shell, values, inverses.to(precision))
+
+    def _solve_compiled(
+        self, sums: Tensor, precision: Tensor, shell: Tensor, solution: Tensor, variance: Tensor
+    ) -> None:
+        shares = even_shares(len(shell))
+        parts = torch.zeros(len(shares), *variance.shape, dtype=torch.float64)
+        fixed = (sums.cpu().numpy(), precision.double().cpu().numpy(), shell.cpu().numpy(), self.n)
+        numbers = {share: parts[i].numpy() for i, share in enumerate(shares)}
+        in_threads(
+            lambda a, b: kernels.solve_voxels(*fixed, solution.numpy(), numbers[a, b], a, b), shares
+        )
+        variance += parts.sum(0)
+
+
+def _whole_groups(starts: np.ndarray) -> list[tuple[int, int]]:
+    """Ranges of the sorted pixels for each thread, cut only between groups: no voxel is shared."""
+    cuts = [starts[np.searchsorted(starts, a)] for a, _ in even_shares(int(starts[-1]))]
+    return list(pairwise([*(int(cut) for cut in cuts), int(starts[-1])]))
+
+
+@dataclass(frozen=True)
+class SlabSolution:
+    """Solutions at some voxels of the grid.
+
+    Attributes
+    ----------
+    position, shell : (U,) of each voxel.
+    values : (U, n, 2).
+    inverses : (S, n, n) sum over voxels of the inverse matrices.
+    """
+
+    position: Int[Tensor, " u"]
+    shell: Int[Tensor, " u"]
+    values: Float[Tensor, "u n 2"]
+    inverses: Float[Tensor, "s n n"]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Mean and bases in the mask (n, b, b, b), and the posterior covariance of their transforms (S, n, n)."""
+
+    maps: Float[Tensor, "n z y x"]
+    covariance: Float[Tensor, "s n n"]
+
+
+def precision_of(power: Float[Tensor, "s n"], support: Support) -> Float[Tensor, "s n"]:
+    """Prior precision a voxel, on the scale of the sums, of prior power |F|^2."""
+    return support.calibration / torch.maximum(power, _LEAST_POWER * power.max(0).values)
+
+
+def solve_maps(
+    equations: NormalEquations, base: Float[Tensor, "z y x"], support: Support, power: Float[Tensor, "s n"]
+) -> Solution:
+    """Solve, transform back, add the mean map that was taken off, and mask.
+
+    Parameters
+    ----------
+    equations
+        Of the whole grid.
+    base
+        Mean map whose slices were taken off the images.
+    power
+        Prior variance |F|^2 of each map in each shell.
+    """
+    solved = equations.solve(precision_of(power, support), support)
+    spectrum = support.grid.zeros(equations.n, device=base.device)
+    spectrum[solved.position] = solved.values
+    maps = support.from_spectra(spectrum)
+    maps[0] += base
+    return Solution(maps, solved.inverses * (support.calibration / support.counts[:, None, None]))

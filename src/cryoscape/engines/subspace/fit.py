@@ -1,0 +1,312 @@
+"""Learning the subspace: expectation maximisation over growing radii, then maps at full resolution."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoscape.engines.latent_table import LatentTable
+from cryoscape.engines.linear_maps import LinearMaps
+from cryoscape.engines.noise import total_power
+from cryoscape.engines.subspace.config import SubspaceConfig
+from cryoscape.engines.subspace.em import Model, fewer_components, iterate, whitening
+from cryoscape.engines.subspace.final import full_maps
+from cryoscape.engines.subspace.mean_map import mean_maps
+from cryoscape.engines.subspace.passes import Images, run_pass
+from cryoscape.engines.subspace.posterior import Posterior
+from cryoscape.engines.subspace.selection import choose_components
+from cryoscape.engines.subspace.start import enlarge, first_model, support_at, whole_mask
+from cryoscape.engines.subspace.support import Support, change_box
+from cryoscape.particles.fourier_store import FourierStore
+
+
+@dataclass(frozen=True)
+class IterationReport:
+    """How one pass over the images went; information in nats an image, of images not seen by their maps."""
+
+    iteration: int
+    radius: int
+    n_components: int
+    held_out_information: float
+    noise: float
+    contrast_spread: float
+    seconds: float
+    estimated_left_seconds: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class SubspaceResult:
+    """What was learned.
+
+    Attributes
+    ----------
+    maps : mean and bases in the box of the images, in units of the images.
+    latents : posterior of each image.
+    noise_variance : (S,) a shell.
+    radius : frequencies the latents were learned from, cycles per box.
+    half_set_agreement : (q,) correlation of each basis between the half sets.
+    state : tensors and numbers to continue from.
+    finished : False where `should_stop` ended learning.
+    verdict : in words.
+    """
+
+    maps: LinearMaps
+    latents: LatentTable
+    noise_variance: Float[Tensor, " s"]
+    radius: int
+    half_set_agreement: Float[np.ndarray, " q"]
+    state: dict[str, Any]
+    finished: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where learning is: level of the marching, iteration within it and in all, and information so far."""
+
+    level: int = 0
+    step: int = 0
+    iteration: int = 0
+    information: float = 0.0
+    level_information: float = 0.0
+
+
+class SubspaceFit:
+    """State of learning: a model at one radius; each call of `step` is one pass over the images."""
+
+    def __init__(
+        self, store: FourierStore, config: SubspaceConfig, mask: Float[Tensor, "z y x"] | None = None
+    ) -> None:
+        self.store, self.config = store, config
+        self.radii = config.radii(store.box_size)
+        self.mask = whole_mask(store, config, mask)
+        self.place = _Place()
+        self.done = False
+        self._enter(0)
+        self.model = first_model(self.images, self.support, config)
+
+    def _enter(self, level: int) -> None:
+        self.images = Images(self.store, self.radii[level])
+        self.support = support_at(self.mask, self.radii[level])
+
+    @property
+    def radius(self) -> int:
+        """Frequencies in use."""
+        return self.radii[self.place.level]
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and numbers from which learning continues exactly."""
+        return {
+            "maps": self.model.maps,
+            "power": self.model.power,
+            "noise": self.model.noise,
+            "contrast_spread": self.model.contrast_spread,
+            "mask": self.mask,
+            "done": self.done,
+            **{name: getattr(self.place, name) for name in vars(_Place())},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state()`."""
+        self.place = _Place(**{name: state[name] for name in vars(_Place())})
+        self.mask, self.done = state["mask"], bool(state["done"])
+        self._enter(self.place.level)
+        self.model = Model(state["maps"], state["power"], state["noise"], float(state["contrast_spread"]))
+
+    def step(self) -> float:
+        """One iteration; the information of the model it began with. Sets `done` at the end of learning."""
+        self.model, found = iterate(self.model, self.support, self.images)
+        information = float(found.information.mean())
+        place = self.place
+        converged = information - place.information < self.config.tolerance * abs(information)
+        most = self.config.max_iterations * (2 if place.level == 0 else 1)
+        self.place = replace(
+            place, step=place.step + 1, iteration=place.iteration + 1, information=information
+        )
+        # the first iterations at a radius begin with bases not fitted to it
+        if self.place.step >= most or (converged and self.place.step > 2):
+            self._next_level(information)
+        return information
+
+    def _next_level(self, information: float) -> None:
+        place = self.place
+        gained = information - place.level_information
+        last = place.level + 1 >= len(self.radii)
+        if last or (place.level > 0 and gained < self.config.least_gain * abs(information)):
+            self.done = True
+            return
+        self._enter(place.level + 1)
+        self.model = enlarge(self.model, self.images, self.support)
+        self.place = replace(
+            place, level=place.level + 1, step=0, information=-np.inf, level_information=information
+        )
+
+    def seconds_left(self, seconds: float) -> float | None:
+        """Rough time left, given the time of the last iteration: passes cost as their number of pixels."""
+        pixels = [self.store.plane.count_within(radius) for radius in self.radii]
+        now = pixels[self.place.level]
+        ahead = sum(pixels[self.place.level + 1 :]) * 3 + now * 2 + pixels[-1]
+        return seconds * ahead / now
+
+
+def fit_subspace(
+    store: FourierStore,
+    config: SubspaceConfig,
+    *,
+    mask: Float[Tensor, "z y x"] | None = None,
+    report: Callable[[IterationReport], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    state: dict[str, Any] | None = None,
+) -> SubspaceResult:
+    """Learn mean, bases and latents of the images of a store.
+
+    Parameters
+    ----------
+    mask
+        (D, D, D) where maps may differ, 0 to 1; default as the configuration says.
+    report
+        Told of each iteration.
+    should_stop
+        Asked after each iteration; the result then is unfinished and holds the state to continue from.
+    state
+        Of an earlier, unfinished result.
+    """
+    fit = SubspaceFit(store, config, mask)
+    if state is not None:
+        fit.restore(state)
+    while not fit.done:
+        radius, start = fit.radius, time.perf_counter()
+        information = fit.step()
+        seconds = time.perf_counter() - start
+        report(
+            IterationReport(
+                iteration=fit.place.iteration - 1,
+                radius=radius,
+                n_components=fit.model.maps.shape[1] - 1,
+                held_out_information=information,
+                noise=float(fit.model.noise[1 : radius + 1].mean()),
+                contrast_spread=fit.model.contrast_spread,
+                seconds=seconds,
+                estimated_left_seconds=None if fit.done else fit.seconds_left(seconds),
+            )
+        )
+        if should_stop():
+            return _unfinished(fit)
+    return finish(fit)
+
+
+def finish(fit: SubspaceFit) -> SubspaceResult:
+    """Choose components, place every image, and make the maps at full resolution."""
+    model, verdict = fit.model, "number given"
+    if fit.config.zdim is None:
+        chosen = choose_components(fit.images, model, fit.support)
+        model, verdict = fewer_components(model, chosen.n_components), chosen.reason
+    crossed = _posterior(fit.images, model.maps, fit.support, model)
+    change = whitening(model.maps.mean(0), crossed)
+    halves = torch.einsum("ij,hjzyx->hizyx", change, model.maps)
+    model = replace(model, maps=halves, power=model.power @ (change**2).T)
+    crossed = _posterior(fit.images, model.maps, fit.support, model)
+    full, images, support = _maps_of(fit, model, crossed)
+    found = _posterior(images, full[None], support, model)
+    return SubspaceResult(
+        maps=_in_image_units(full, fit.store),
+        latents=latent_table(found),
+        noise_variance=model.noise,
+        radius=fit.radius,
+        half_set_agreement=_agreement(model.maps),
+        state=fit.state(),
+        finished=True,
+        verdict=verdict,
+    )
+
+
+def _maps_of(fit: SubspaceFit, model: Model, found: Posterior) -> tuple[Tensor, Images, Support]:
+    """Maps up to half the box."""
+    radius = fit.store.box_size // 2 - 1
+    images, support = Images(fit.store, radius), support_at(fit.mask, radius)
+    wide = enlarge(model, images, support) if radius > fit.radius else model
+    full = full_maps(
+        images,
+        wide.maps[:, 0].mean(0),
+        wide.power,
+        support,
+        wide.noise,
+        found.weighted,
+        found.weighted_squares,
+    )
+    return full, images, support
+
+
+def _posterior(images: Images, maps: Tensor, support: Support, model: Model) -> Posterior:
+    done = run_pass(images, maps, support, model.noise, model.contrast_spread, with_equations=False)
+    return done.posterior
+
+
+def _in_image_units(maps: Float[Tensor, "n z y x"], store: FourierStore) -> LinearMaps:
+    whole = change_box(maps, store.box_size).mul_(store.scale).cpu().numpy()
+    return LinearMaps(whole[0], whole[1:], store.pixel_size_angstrom or 1.0)
+
+
+def latent_table(found: Posterior) -> LatentTable:
+    """Posteriors as a table."""
+    return LatentTable(
+        mean=found.mean.cpu().numpy(),
+        covariance=found.covariance.cpu().numpy(),
+        log_likelihood=found.information.cpu().numpy(),
+        contrast=found.contrast.cpu().numpy(),
+        junk_score=found.misfit.cpu().numpy(),
+    )
+
+
+def _agreement(halves: Float[Tensor, "2 n z y x"]) -> Float[np.ndarray, " q"]:
+    a, b = (half[1:].flatten(1).double() for half in halves)
+    correlation = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp(min=1e-30)
+    return correlation.cpu().numpy()
+
+
+def _unfinished(fit: SubspaceFit) -> SubspaceResult:
+    n, q = fit.store.n, fit.model.maps.shape[1] - 1
+    nothing = np.zeros(n, np.float32)
+    table = LatentTable(np.zeros((n, q), np.float32), None, nothing, nothing, nothing)
+    maps = _in_image_units(fit.model.maps.mean(0), fit.store)
+    agreement = _agreement(fit.model.maps)
+    return SubspaceResult(
+        maps, table, fit.model.noise, fit.radius, agreement, fit.state(), False, "stopped before the end"
+    )
+
+
+def maps_for_latents(
+    store: FourierStore,
+    z: Float[np.ndarray, "n q"],
+    covariance: Float[np.ndarray, "n q q"] | None = None,
+    mask: Float[Tensor, "z y x"] | None = None,
+) -> LinearMaps:
+    """Mean and bases at full resolution for latents that are given, by the same regularised least squares.
+
+    Parameters
+    ----------
+    z
+        Of each image of the store; q may be 0.
+    covariance
+        Of z; default none.
+    mask
+        Where maps may differ; default the surroundings of the mean map.
+    """
+    config = SubspaceConfig()
+    radius = store.box_size // 2 - 1
+    images = Images(store, radius)
+    support = support_at(whole_mask(store, config, mask), radius)
+    noise = total_power(store)
+    means, power = mean_maps(images, support, noise)
+    t = torch.cat([torch.ones(store.n, 1), torch.from_numpy(z).float()], dim=1).to(store.device)
+    tt = t[:, :, None] * t[:, None]
+    if covariance is not None:
+        tt[:, 1:, 1:] += torch.from_numpy(covariance).to(tt)
+    spread = tt[:, 1:, 1:].diagonal(dim1=1, dim2=2).mean(0).clamp(min=1e-6)
+    prior = torch.cat([power[:, None], 0.1 * power[:, None] / spread], dim=1)
+    return _in_image_units(full_maps(images, means.mean(0), prior, support, noise, t, tt), store)

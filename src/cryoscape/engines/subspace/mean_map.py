@@ -1,0 +1,47 @@
+"""The mean map: the same least squares with one map and every image alike."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoscape.engines.subspace.equations import Block, NormalEquations, solve_maps
+from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.support import Support
+
+_ROUNDS = 4
+_FIRST_PRECISION = 1e-3
+
+
+def mean_maps(
+    images: Images, support: Support, noise: Float[Tensor, " s"]
+) -> tuple[Float[Tensor, "2 z y x"], Float[Tensor, " s"]]:
+    """Reconstruct the mean map of each half set; its prior power is estimated in a few rounds.
+
+    Returns
+    -------
+    Maps (2, b, b, b) in the mask, and E |F|^2 a shell.
+    """
+    nothing = torch.zeros_like(support.mask)
+    base = support.grid.zeros(1, device=nothing.device)
+    equations = [NormalEquations(support.grid, 1, base) for _ in range(2)]
+    for rows in images.blocks():
+        if len(rows):
+            one = torch.ones(len(rows), 1, device=rows.device)
+            block = Block(*images.read(rows), one, one[:, :, None])
+            equations[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
+    weight = sum(_shell_weight(half, support) for half in equations) / 2
+    power = support.calibration / (_FIRST_PRECISION * weight.clamp(min=1e-12))[:, None]
+    for _ in range(_ROUNDS):
+        halves = [solve_maps(half, nothing, support, power) for half in equations]
+        found = sum(support.power(half.maps) + half.covariance[:, :1, 0] for half in halves)
+        power = torch.as_tensor(found) / 2
+    return torch.cat([half.maps for half in halves]), power[:, 0]
+
+
+def _shell_weight(equations: NormalEquations, support: Support) -> Float[Tensor, " s"]:
+    """Data weight of the mean map, averaged over the voxels of each shell."""
+    weights = torch.zeros(support.grid.n_voxels, 1, device=equations.sums.device)
+    position = equations.positions()
+    real = position >= 0
+    weights[position[real], 0] = equations.sums[real, 2 * equations.n]
+    return support.shell_sums(weights)[:, 0] / support.counts

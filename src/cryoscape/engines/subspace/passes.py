@@ -1,0 +1,154 @@
+"""One pass over the images: posteriors of all, and the normal equations of two half sets.
+
+Each half set has maps of its own, and the latents of its images come from the maps of the other: what an image
+adds of its own noise to a map can never draw its latent, so nothing is fitted twice, and what the posteriors
+say of the images is held-out evidence.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cryoscape.engines.noise import pixel_shells, residual_power, shell_means, window_power
+from cryoscape.engines.subspace.equations import Block, NormalEquations
+from cryoscape.engines.subspace.moments import image_moments
+from cryoscape.engines.subspace.posterior import Posterior, posterior
+from cryoscape.engines.subspace.support import Support
+from cryoscape.particles.fourier_store import FourierStore
+from cryoscape.physics.slices import extract_slices
+
+_BLOCK_COEFFICIENTS = 1 << 21
+_NOISE_IMAGES = 400
+_BAND_RADIANS = 0.1
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images of a store up to a radius in cycles per box."""
+
+    store: FourierStore
+    radius: int
+
+    @cached_property
+    def n_pixels(self) -> int:
+        """Frequencies used: a prefix of the half plane."""
+        return self.store.plane.count_within(self.radius)
+
+    @cached_property
+    def k(self) -> Float[Tensor, "p 2"]:
+        """Frequencies in cycles per box."""
+        return self.store.plane.k[: self.n_pixels].to(torch.float32)
+
+    @cached_property
+    def shells(self) -> Int[Tensor, " p"]:
+        """Shell of each pixel."""
+        return pixel_shells(self.store)[: self.n_pixels]
+
+    @cached_property
+    def half(self) -> Int[Tensor, " n"]:
+        """Half set of each image, 0 or 1."""
+        return self.store.halves()
+
+    @cached_property
+    def order(self) -> Int[Tensor, " n"]:
+        """Images by viewing direction, in bands up and down: neighbours read and write the same voxels."""
+        direction = self.store.rotations[:, 2]
+        direction = direction * torch.where(direction[:, :1] < 0, -1.0, 1.0)
+        band = (torch.acos(direction[:, 2].clamp(-1, 1)) / _BAND_RADIANS).floor()
+        angle = torch.atan2(direction[:, 1], direction[:, 0]) / 4  # within +-0.4
+        return torch.argsort(band + torch.where(band % 2 == 0, angle, -angle))
+
+    def blocks(self) -> Iterator[Int[Tensor, " b"]]:
+        """Positions of images, some at a time, each block of one half set."""
+        size = max(32, min(4096, _BLOCK_COEFFICIENTS // self.n_pixels))
+        for rows in torch.split(self.order, 2 * size):
+            for which in range(2):
+                yield rows[self.half[rows] == which]
+
+    def read(self, rows: Int[Tensor, " b"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Coefficients, CTF and rotations of some images."""
+        store = self.store
+        return store.batch(rows, self.n_pixels), store.ctf(rows, self.n_pixels), store.rotations[rows]
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """Posteriors of all images, and sums of each half set (none where not asked for)."""
+
+    posterior: Posterior
+    equations: list[NormalEquations]
+
+
+def run_pass(
+    images: Images,
+    maps: Float[Tensor, "h n z y x"],
+    support: Support,
+    noise: Float[Tensor, " s"],
+    contrast_spread: float,
+    update: Callable[[int], None] = lambda done: None,
+    with_equations: bool = True,
+) -> PassResult:
+    """Compute posteriors under the maps of the other half and, with them, the equations of better maps.
+
+    Parameters
+    ----------
+    maps
+        Mean and bases of the two half sets, or of all images (h = 1).
+    noise
+        Variance a shell.
+    update
+        Called with the number of images done.
+    """
+    variance = noise[images.shells]
+    values = [support.to_grid(one) for one in maps]
+    bases = [one[:, :1].contiguous() for one in values]
+    n = maps.shape[1]
+    equations = [NormalEquations(support.grid, n, bases[h % len(bases)]) for h in range(2 * with_equations)]
+    parts, order, done = [], [], 0
+    for rows in images.blocks():
+        if not len(rows):
+            continue
+        which = int(images.half[rows[0]])
+        data, ctf, rotations = images.read(rows)
+        other = values[(1 - which) % len(values)]
+        moments = image_moments(other, support.grid, data, ctf, rotations, images.k, variance)
+        found = posterior(moments, contrast_spread)
+        parts.append(found)
+        order.append(rows)
+        if with_equations:
+            block = Block(data, ctf, rotations, found.weighted, found.weighted_squares)
+            equations[which].add(block, images.k, variance)
+        done += len(rows)
+        update(done)
+    return PassResult(_in_order(parts, torch.cat(order)), equations)
+
+
+def _in_order(parts: list[Posterior], rows: Tensor) -> Posterior:
+    """Put the posteriors of blocks together, in the order of the store."""
+    place = torch.argsort(rows)
+    return Posterior(
+        *(torch.cat([getattr(part, field.name) for part in parts])[place] for field in fields(Posterior))
+    )
+
+
+def measure_noise(
+    images: Images, maps: Float[Tensor, "h n z y x"], support: Support, found: Posterior
+) -> Float[Tensor, " s"]:
+    """Noise variance a shell, from what the maps of the other half leave of a sample of images."""
+    values = [support.to_grid(one) for one in maps]
+    total, n_images = torch.zeros(images.n_pixels, device=images.store.device), 0
+    stride = max(1, images.store.n // _NOISE_IMAGES) | 1  # odd, so that both half sets are seen
+    for which in range(2):
+        rows = torch.arange(0, images.store.n, stride, device=images.store.device)
+        rows = rows[images.half[rows] == which]
+        for part in torch.split(rows, 100):
+            data, ctf, rotations = images.read(part)
+            grid = values[(1 - which) % len(values)]
+            slices = extract_slices(grid, support.grid, rotations, images.k) * ctf[..., None]
+            power = residual_power(data, slices, found.weighted[part], found.weighted_squares[part])
+            total, n_images = total + power * len(part), n_images + len(part)
+    return shell_means(total / max(n_images, 1), images.shells) / window_power(images.store)

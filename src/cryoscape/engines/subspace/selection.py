@@ -1,0 +1,60 @@
+"""How many components the images support."""
+
+from dataclasses import dataclass
+
+import torch
+
+from cryoscape.engines.subspace.em import Model
+from cryoscape.engines.subspace.moments import image_moments
+from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.posterior import posterior
+from cryoscape.engines.subspace.support import Support
+
+_SAMPLE = 4000
+_LEAST_SHARE = 0.002
+"""Of the information, that a component must add to be kept."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Number of components, and why in words."""
+
+    n_components: int
+    reason: str
+
+
+def choose_components(images: Images, model: Model, support: Support) -> Choice:
+    """Fewest components that explain images of the other half set as well as the best number does.
+
+    The information of a sample of images is computed with the first 0, 1, 2... bases of the half set that they
+    are not in; its differences are the same images', so small gains show.
+    """
+    most = model.maps.shape[1] - 1
+    values = [support.to_grid(half) for half in model.maps]
+    sums, count = torch.zeros(most + 1, dtype=torch.float64), 0
+    stride = max(1, images.store.n // _SAMPLE) | 1  # odd, so that both half sets are seen
+    sample = torch.arange(0, images.store.n, stride, device=images.store.device)
+    for which in range(2):
+        rows = sample[images.half[sample] == which]
+        for part in torch.split(rows, 500):
+            data, ctf, rotations = images.read(part)
+            variance = model.noise[images.shells]
+            moments = image_moments(
+                values[1 - which], support.grid, data, ctf, rotations, images.k, variance
+            )
+            for q in range(1, most + 1):
+                found = posterior(moments, model.contrast_spread, q)
+                sums[q] += found.information.double().sum()
+            count += len(part)
+    information = (sums / max(count, 1)).tolist()
+    best = max(range(most + 1), key=information.__getitem__)
+    chosen = next(
+        q for q in range(best + 1) if information[best] - information[q] <= _LEAST_SHARE * information[best]
+    )
+    if chosen == most:
+        return Choice(chosen, f"all {most} tried add to held-out information; a larger --zdim may find more")
+    return Choice(
+        chosen,
+        f"{chosen} of {most} tried carry {100 * information[chosen] / max(information[best], 1e-9):.1f} % of "
+        f"the best held-out information, {information[best]:.2f} nats an image",
+    )

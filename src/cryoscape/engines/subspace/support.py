@@ -1,0 +1,92 @@
+"""Where maps live: a mask in a small box of real space, and the Fourier grid they are read from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cryoscape.physics.fourier import crop_volume
+from cryoscape.physics.grids import centred_indices
+from cryoscape.physics.slices import FourierGrid
+from cryoscape.physics.volume_grid import grid_to_volume, volume_to_grid
+
+MARGIN = 2
+"""Frequencies beyond the radius that maps may hold: the mask spreads what lies within."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """A mask (b, b, b) from 0 to 1 in the box of maps, and the grid of maximal radius up to b / 2."""
+
+    mask: Float[Tensor, "z y x"]
+    grid: FourierGrid
+
+    @property
+    def box(self) -> int:
+        """Voxels a side of the maps."""
+        return self.mask.shape[-1]
+
+    @property
+    def calibration(self) -> float:
+        """Share of the box within the mask, over the grid voxels an unknown: see `equations`."""
+        return float((self.mask**2).mean()) / self.grid.oversampling**3
+
+    @cached_property
+    def shell(self) -> Int[Tensor, " v"]:
+        """Shell |k| rounded of each voxel of the grid; -1 beyond the radius and at the origin."""
+        radius = self.grid.radius(self.mask.device)
+        usable = (radius <= self.grid.max_radius) & (radius > 0)
+        return torch.where(usable, radius.round().long(), -1)
+
+    @property
+    def n_shells(self) -> int:
+        """Shells 0 to the radius."""
+        return self.grid.max_radius + 1
+
+    def shell_sums(self, values: Float[Tensor, "v n"]) -> Float[Tensor, "s n"]:
+        """Sum over the voxels of each shell."""
+        used = self.shell >= 0
+        sums = values.new_zeros(self.n_shells, values.shape[1])
+        return sums.index_add_(0, self.shell[used], values[used])
+
+    @cached_property
+    def counts(self) -> Float[Tensor, " s"]:
+        """Voxels in each shell, at least 1."""
+        counts = torch.bincount(self.shell[self.shell >= 0], minlength=self.n_shells)
+        return counts.clamp(min=1).to(self.mask)
+
+    def to_grid(self, maps: Float[Tensor, "n z y x"], correct_gridding: bool = True) -> Float[Tensor, "v n 2"]:
+        """Transform maps to the grid, side by side."""
+        out = self.grid.zeros(len(maps), device=maps.device)
+        for j, one in enumerate(maps):
+            out[:, j] = volume_to_grid(one, self.grid, correct_gridding)[:, 0]
+        return out
+
+    def power(self, maps: Float[Tensor, "n z y x"]) -> Float[Tensor, "s n"]:
+        """Mean |F|^2 of maps in each shell."""
+        spectra = self.to_grid(maps, correct_gridding=False)
+        return self.shell_sums((spectra**2).sum(-1)) / self.counts[:, None]
+
+    def from_spectra(self, spectra: Float[Tensor, "v n 2"]) -> Float[Tensor, "n z y x"]:
+        """Transform solutions of nearest-voxel insertion back, undo its window, and mask."""
+        axis = torch.sinc(centred_indices(self.box).double() / (self.box * self.grid.oversampling))
+        window = (axis[:, None, None] * axis[:, None] * axis).to(self.mask)
+        maps = [
+            grid_to_volume(spectra[:, j : j + 1], self.grid, self.box, correct_gridding=False)
+            for j in range(spectra.shape[1])
+        ]
+        return torch.stack(maps) / window * self.mask
+
+
+def box_for(radius: int, box_size: int) -> int:
+    """Even box that holds frequencies up to a radius with a margin, at most the box of the images."""
+    return min(box_size, 2 * (radius + MARGIN))
+
+
+def change_box(maps: Float[Tensor, "n z y x"], box: int) -> Float[Tensor, "n z y x"]:
+    """Bring maps to another box of the same extent; their Fourier sums stay."""
+    if box == maps.shape[-1]:
+        return maps
+    return crop_volume(maps, box) * (maps.shape[-1] / box) ** 3
