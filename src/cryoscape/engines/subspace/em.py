@@ -46,7 +46,9 @@ def iterate(model: Model, support: Support, images: Images) -> tuple[Model, Post
     better = Model(
         maps, power @ (change**2).T, model.noise.clone(), next_spread(model.contrast_spread, found)
     )
-    measured = measure_noise(images, model.maps, support, found)
+    measured = measure_noise(
+        images, model.maps, support, found.weighted, found.weighted_squares
+    )
     better.noise[: len(measured)] = measured
     return better, found
 
@@ -71,28 +73,34 @@ def next_spread(spread: float, found: Posterior) -> float:
     return longer if longer > _LEAST_SPREAD else 0.0
 
 
-def next_power(halves: list[Solution], support: Support, prior: Float[Tensor, "s n"]) -> Float[Tensor, "s n"]:
-    """Prior power of each map a shell, from the maps of the two half sets."""
+def next_power(
+    halves: list[Solution], support: Support, prior: Float[Tensor, "s n"], least_share: float = 1.0
+) -> Float[Tensor, "s n"]:
+    """Prior power of each map a shell, from the maps of the two half sets; see `power_in_common`."""
     a, b = (support.to_grid(half.maps, correct_gridding=False) for half in halves)
     common = support.shell_sums((a * b).sum(-1)) / support.counts[:, None]
     variance = torch.stack([torch.diagonal(half.covariance, dim1=1, dim2=2) for half in halves]).mean(0)
-    return power_in_common(common, variance, prior)
+    return power_in_common(common, variance, prior, least_share)
 
 
 def power_in_common(
-    common: Float[Tensor, "s n"], variance: Float[Tensor, "s n"], prior: Float[Tensor, "s n"]
+    common: Float[Tensor, "s n"],
+    variance: Float[Tensor, "s n"],
+    prior: Float[Tensor, "s n"],
+    least_share: float = 1.0,
 ) -> Float[Tensor, "s n"]:
     """Prior power, given the mean product of the half sets' regularised maps a shell.
 
     With the gain g = 1 - variance / prior of the regularised least squares, the product is g^2 times the power.
-    Averaged over neighbouring shells. No basis falls below the average of all in a shell: one that is still
-    being found would be lost for good, and what is too much for it its latents' posterior takes back.
+    Averaged over neighbouring shells. No basis falls below a share of the average of all in a shell: while
+    learning, one that is still being found would be lost for good, and what is too much for it its latents'
+    posterior takes back.
     """
     gain = (1 - variance / prior).clamp(_LEAST_GAIN, 1)
     best = smooth(common / gain**2)
     if best.shape[1] > 1:
         pooled = best[:, 1:].clamp(min=0).mean(1, keepdim=True)
-        best[:, 1:] = torch.maximum(best[:, 1:], pooled)
+        best[:, 1:] = torch.maximum(best[:, 1:], least_share * pooled)
     return torch.maximum(torch.minimum(best, _LARGEST_STEP * prior), prior / _LARGEST_STEP)
 
 

@@ -25,7 +25,7 @@ from cryoscape.physics.slices import FourierGrid, extract_slices
 
 _CACHE_BYTES = 1 << 19
 """Of sums that a core works on at a time: half of a usual second-level cache."""
-_LEAST_POWER = 1e-12
+_LEAST_POWER = 1e-9
 """Of the largest power of a map: bounds the precision where a shell is empty."""
 
 
@@ -157,13 +157,20 @@ class NormalEquations:
         position = (z[:, None] + self.grid.half) * plane + torch.arange(plane, device=z.device)
         return torch.where(twice[:, None], -1, position).reshape(-1)
 
-    def solve(self, precision: Float[Tensor, "s n"], support: Support) -> "SlabSolution":
+    def solve(self, precision: Float[Tensor, "s n"], support: Support, every: int = 1) -> "SlabSolution":
         """Solve voxel by voxel with a diagonal prior precision for each shell.
 
         The base map counts as known: the prior of its correction is centred on what takes it off again.
+
+        Parameters
+        ----------
+        every
+            Solve one voxel in so many only: enough for averages over shells.
         """
         position = self.positions()
         shell = torch.where(position >= 0, support.shell[position.clamp(min=0)], -1)
+        if every > 1:
+            shell[torch.arange(len(shell), device=shell.device) % every != 0] = -1
         used = torch.nonzero(shell >= 0)[:, 0]
         position, in_shell, sums = position[used], shell[used], self.sums
         base = self.base[position, 0] * precision[in_shell, 0, None]
@@ -223,7 +230,8 @@ class Solution:
 
 def precision_of(power: Float[Tensor, "s n"], support: Support) -> Float[Tensor, "s n"]:
     """Prior precision a voxel, on the scale of the sums, of prior power |F|^2."""
-    return support.calibration / torch.maximum(power, _LEAST_POWER * power.max(0).values)
+    largest = power[1:].max(0).values  # no image tells of shell 0
+    return support.calibration / torch.maximum(power, _LEAST_POWER * largest)
 
 
 def solve_maps(

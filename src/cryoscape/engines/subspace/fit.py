@@ -14,15 +14,26 @@ from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.noise import total_power
 from cryoscape.engines.subspace.config import SubspaceConfig
-from cryoscape.engines.subspace.em import Model, fewer_components, iterate, whitening
+from cryoscape.engines.subspace.em import Model, fewer_components, iterate, next_power, whitening
+from cryoscape.engines.subspace.equations import Block, NormalEquations, solve_maps
 from cryoscape.engines.subspace.final import full_maps
 from cryoscape.engines.subspace.mean_map import mean_maps
-from cryoscape.engines.subspace.passes import Images, run_pass
+from cryoscape.engines.subspace.passes import Images, measure_noise, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.selection import choose_components
-from cryoscape.engines.subspace.start import enlarge, first_model, support_at, whole_mask
+from cryoscape.engines.subspace.start import (
+    enlarge,
+    extrapolate_power,
+    first_model,
+    support_at,
+    whole_mask,
+)
 from cryoscape.engines.subspace.support import Support, change_box
 from cryoscape.particles.fourier_store import FourierStore
+
+_PRIOR_RADIUS, _PRIOR_ROUNDS = 32, 4
+_GUESS, _LEAST_SHARE = 0.05, 0.1
+"""Power of a basis for given latents: first guess, of the mean map's, and least share of all bases' average."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class _Place:
     iteration: int = 0
     information: float = 0.0
     level_information: float = 0.0
+    gained: float = 0.0
 
 
 class SubspaceFit:
@@ -135,15 +147,22 @@ class SubspaceFit:
 
     def _next_level(self, information: float) -> None:
         place = self.place
-        gained = information - place.level_information
+        gained, before = information - place.level_information, place.gained
         last = place.level + 1 >= len(self.radii)
-        if last or (place.level > 0 and gained < self.config.least_gain * abs(information)):
+        # gains shrink from radius to radius; the next one is taken to shrink as the last two did
+        promised = gained * min(1.0, gained / before) if before > 0 else gained
+        if last or (place.level > 0 and promised < self.config.least_gain * abs(information)):
             self.done = True
             return
         self._enter(place.level + 1)
         self.model = enlarge(self.model, self.images, self.support)
         self.place = replace(
-            place, level=place.level + 1, step=0, information=-np.inf, level_information=information
+            place,
+            level=place.level + 1,
+            step=0,
+            information=-np.inf,
+            level_information=information,
+            gained=gained if place.level else 0.0,
         )
 
     def seconds_left(self, seconds: float) -> float | None:
@@ -297,16 +316,58 @@ def maps_for_latents(
     mask
         Where maps may differ; default the surroundings of the mean map.
     """
-    config = SubspaceConfig()
-    radius = store.box_size // 2 - 1
-    images = Images(store, radius)
-    support = support_at(whole_mask(store, config, mask), radius)
+    whole = whole_mask(store, SubspaceConfig(), mask)
+    change, t, tt = _whitened_moments(z, covariance)
+    t, tt = t.to(store.device), tt.to(store.device)
+    first = min(_PRIOR_RADIUS, store.box_size // 2 - 1)
+    images, support = Images(store, first), support_at(whole, first)
+    means, power = mean_maps(images, support, total_power(store))
     noise = total_power(store)
+    measured = measure_noise(images, means[:, None], support, t[:, :1], tt[:, :1, :1])
+    noise[: len(measured)] = measured
+    prior = _prior_for(images, support, means, power, noise, t, tt)
+
+    radius = store.box_size // 2 - 1
+    images, support = Images(store, radius), support_at(whole, radius)
     means, power = mean_maps(images, support, noise)
-    t = torch.cat([torch.ones(store.n, 1), torch.from_numpy(z).float()], dim=1).to(store.device)
+    prior = extrapolate_power(prior, power)
+    maps = full_maps(images, means.mean(0), prior, support, noise, t, tt)
+    return _in_image_units(torch.einsum("ij,jzyx->izyx", change.to(maps), maps), store)
+
+
+def _prior_for(
+    images: Images, support: Support, means: Tensor, power: Tensor, noise: Tensor, t: Tensor, tt: Tensor
+) -> Float[Tensor, "s n"]:
+    """Prior power of maps for given latents, from what two half sets have in common."""
+    n = t.shape[1]
+    halves = [NormalEquations(support.grid, n, support.to_grid(mean[None])) for mean in means]
+    for rows in images.blocks():
+        if len(rows):
+            block = Block(*images.read(rows), t[rows], tt[rows])
+            halves[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
+    prior = power[:, None] * torch.cat([torch.ones(1), torch.full((n - 1,), _GUESS)]).to(power)
+    for _ in range(_PRIOR_ROUNDS):
+        solved = [solve_maps(half, mean, support, prior) for half, mean in zip(halves, means, strict=True)]
+        prior = next_power(solved, support, prior, _LEAST_SHARE)
+    return prior
+
+
+def _whitened_moments(z: np.ndarray, covariance: np.ndarray | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Moments of u with z = centre + root u of covariance I, and the change of maps from u to z.
+
+    Mean + sum u_j C_j is mean' + sum z_j B_j with B = root^-T C and mean' = mean - centre . B.
+    """
+    latents = torch.from_numpy(z).double()
+    q, centre = z.shape[1], latents.mean(0)
+    own = torch.zeros(len(z), q, q).double() if covariance is None else torch.from_numpy(covariance).double()
+    spread = (latents - centre).T @ (latents - centre) / len(z) + own.mean(0)
+    root = torch.linalg.cholesky(spread + 1e-9 * torch.eye(q).double())
+    inverse = torch.linalg.inv(root) if q else root
+    u = (latents - centre) @ inverse.T
+    t = torch.cat([torch.ones(len(z), 1).double(), u], dim=1)
     tt = t[:, :, None] * t[:, None]
-    if covariance is not None:
-        tt[:, 1:, 1:] += torch.from_numpy(covariance).to(tt)
-    spread = tt[:, 1:, 1:].diagonal(dim1=1, dim2=2).mean(0).clamp(min=1e-6)
-    prior = torch.cat([power[:, None], 0.1 * power[:, None] / spread], dim=1)
-    return _in_image_units(full_maps(images, means.mean(0), prior, support, noise, t, tt), store)
+    tt[:, 1:, 1:] += inverse @ own @ inverse.T
+    change = torch.eye(q + 1, dtype=torch.float64)
+    change[1:, 1:] = inverse.T
+    change[0, 1:] = -(inverse @ centre)
+    return change.float(), t.float(), tt.float()

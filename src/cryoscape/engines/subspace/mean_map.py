@@ -31,6 +31,7 @@ def mean_maps(
             equations[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
     weight = sum(_shell_weight(half, support) for half in equations) / 2
     power = support.calibration / (_FIRST_PRECISION * weight.clamp(min=1e-12))[:, None]
+    power[0] = power[1]  # no image tells of shell 0
     for _ in range(_ROUNDS):
         halves = [solve_maps(half, nothing, support, power) for half in equations]
         found = sum(support.power(half.maps) + half.covariance[:, :1, 0] for half in halves)

@@ -136,9 +136,19 @@ def _in_order(parts: list[Posterior], rows: Tensor) -> Posterior:
 
 
 def measure_noise(
-    images: Images, maps: Float[Tensor, "h n z y x"], support: Support, found: Posterior
+    images: Images,
+    maps: Float[Tensor, "h n z y x"],
+    support: Support,
+    weighted: Float[Tensor, "m n"],
+    weighted_squares: Float[Tensor, "m n n"],
 ) -> Float[Tensor, " s"]:
-    """Noise variance a shell, from what the maps of the other half leave of a sample of images."""
+    """Noise variance a shell, from what the maps of the other half leave of a sample of images.
+
+    Parameters
+    ----------
+    weighted, weighted_squares
+        E[a (1, z)] and E[a^2 (1, z) (1, z)^T] of each image.
+    """
     values = [support.to_grid(one) for one in maps]
     total, n_images = torch.zeros(images.n_pixels, device=images.store.device), 0
     stride = max(1, images.store.n // _NOISE_IMAGES) | 1  # odd, so that both half sets are seen
@@ -149,6 +159,6 @@ def measure_noise(
             data, ctf, rotations = images.read(part)
             grid = values[(1 - which) % len(values)]
             slices = extract_slices(grid, support.grid, rotations, images.k) * ctf[..., None]
-            power = residual_power(data, slices, found.weighted[part], found.weighted_squares[part])
+            power = residual_power(data, slices, weighted[part], weighted_squares[part])
             total, n_images = total + power * len(part), n_images + len(part)
     return shell_means(total / max(n_images, 1), images.shells) / window_power(images.store)

@@ -28,7 +28,7 @@ _THRESHOLD, _DILATION = 0.1, 0.05
 """Share of the map's 99.9th percentile that counts as density, and how far maps may differ beyond it."""
 _FIRST_SHARE = 0.1
 """Power of each basis at the start, of the mean map's."""
-_EXTRAPOLATED_SHELLS = 3
+_EXTRAPOLATED_SHELLS, _SLOPE_SHELLS = 3, 5
 
 
 def whole_mask(
@@ -81,10 +81,23 @@ def enlarge(model: Model, images: Images, support: Support) -> Model:
     means, power = mean_maps(images, support, model.noise)
     maps = torch.stack([change_box(half, support.box) * support.mask for half in model.maps])
     maps[:, 0] = means
-    old, n = model.power, len(model.power)
+    return replace(model, maps=maps, power=extrapolate_power(model.power, power))
+
+
+def extrapolate_power(power: Float[Tensor, "s n"], of_mean: Float[Tensor, " t"]) -> Float[Tensor, "t n"]:
+    """Prior power in more shells, relative to the mean map's: level and slope of the last shells known.
+
+    Maps differ by parts of the same density, so the ratio changes slowly; its slope is that of all bases
+    together, and it does not rise.
+    """
+    n, more = len(power), len(of_mean) - len(power)
     last = slice(max(1, n - _EXTRAPOLATED_SHELLS), n)
-    ratio = (old[last] / power[last, None]).mean(0)
-    prior = power[:, None] * ratio
-    prior[:n] = old
-    prior[:, 0] = power
-    return replace(model, maps=maps, power=prior)
+    whole = of_mean[:, None] * (power[last] / of_mean[last, None]).mean(0)
+    if more > 0 and power.shape[1] > 1 and n > 2 * _SLOPE_SHELLS:
+        pooled = power[:, 1:].sum(1) / of_mean[:n]
+        far, near = pooled[n - 2 * _SLOPE_SHELLS : n - _SLOPE_SHELLS], pooled[n - _SLOPE_SHELLS :]
+        slope = float((near.mean() / far.mean()).log().clamp(max=0)) / _SLOPE_SHELLS
+        whole[n:, 1:] *= (slope * torch.arange(1, more + 1).to(whole)).exp()[:, None]
+    whole[:n] = power
+    whole[:, 0] = of_mean
+    return whole
