@@ -5,6 +5,9 @@ from typing import Literal
 
 from cryoscape.errors import InputError
 
+_DEFAULT_REACH = 0.75
+"""Of the Nyquist frequency: passes at higher ones cost most and add least."""
+
 
 @dataclass(frozen=True)
 class SubspaceConfig:
@@ -19,7 +22,8 @@ class SubspaceConfig:
     start_radius, radius_step
         Frequency marching: first radius in cycles per box, and the factor from each radius to the next.
     max_radius
-        Largest radius from which latents are learned; None for half the box. Maps always reach half the box.
+        Largest radius from which maps are learned in turns with latents; None for three quarters of the
+        Nyquist frequency. Final maps and latents always use all frequencies.
     mask
         Where maps may differ: the surroundings of the mean map, or a sphere.
     contrast
@@ -39,7 +43,7 @@ class SubspaceConfig:
     max_radius: int | None = None
     mask: Literal["solvent", "sphere"] = "solvent"
     contrast: bool = True
-    max_iterations: int = 4
+    max_iterations: int = 3
     tolerance: float = 0.015
     least_gain: float = 0.05
     seed: int = 0
@@ -58,7 +62,7 @@ class SubspaceConfig:
 
     def radii(self, box_size: int) -> list[int]:
         """Radii of the frequency marching, ascending; one below the Nyquist frequency at most."""
-        last = min(self.max_radius or box_size // 2 - 1, box_size // 2 - 1)
+        last = min(self.max_radius or round(_DEFAULT_REACH * box_size / 2), box_size // 2 - 1)
         radii = [min(self.start_radius, last)]
         while radii[-1] < last:
             following = max(radii[-1] + 1, round(radii[-1] * self.radius_step))

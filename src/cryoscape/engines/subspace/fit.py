@@ -226,15 +226,12 @@ def finish(fit: SubspaceFit) -> SubspaceResult:
         chosen = choose_components(fit.images, model, fit.support)
         model, verdict = fewer_components(model, chosen.n_components), chosen.reason
     crossed = _posterior(fit.images, model.maps, fit.support, model)
-    change = whitening(model.maps.mean(0), crossed)
-    halves = torch.einsum("ij,hjzyx->hizyx", change, model.maps)
-    model = replace(model, maps=halves, power=model.power @ (change**2).T)
-    crossed = _posterior(fit.images, model.maps, fit.support, model)
     full, images, support = _maps_of(fit, model, crossed)
     found = _posterior(images, full[None], support, model)
+    change = whitening(full, found)
     return SubspaceResult(
-        maps=_in_image_units(full, fit.store),
-        latents=latent_table(found),
+        maps=_in_image_units(torch.einsum("ij,jzyx->izyx", change, full), fit.store),
+        latents=latent_table(found, change),
         noise_variance=model.noise,
         radius=fit.radius,
         half_set_agreement=_agreement(model.maps),
@@ -271,11 +268,14 @@ def _in_image_units(maps: Float[Tensor, "n z y x"], store: FourierStore) -> Line
     return LinearMaps(whole[0], whole[1:], store.pixel_size_angstrom or 1.0)
 
 
-def latent_table(found: Posterior) -> LatentTable:
-    """Posteriors as a table."""
+def latent_table(found: Posterior, change: Float[Tensor, "n n"]) -> LatentTable:
+    """Posteriors as a table, in the coordinates of maps changed by ``change``: (1, z') change = (1, z)."""
+    inverse = torch.linalg.inv(change.double())[1:, 1:]
+    z = (found.mean.double() - change[0, 1:].double()) @ inverse
+    covariance = inverse.T @ found.covariance.double() @ inverse
     return LatentTable(
-        mean=found.mean.cpu().numpy(),
-        covariance=found.covariance.cpu().numpy(),
+        mean=z.float().cpu().numpy(),
+        covariance=covariance.float().cpu().numpy(),
         log_likelihood=found.information.cpu().numpy(),
         contrast=found.contrast.cpu().numpy(),
         junk_score=found.misfit.cpu().numpy(),
