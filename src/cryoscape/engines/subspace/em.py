@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoscape.engines.subspace.equations import NormalEquations, Solution, solve_maps
-from cryoscape.engines.subspace.passes import Images, measure_noise, run_pass
+from cryoscape.engines.subspace.passes import Images, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.support import Support
 
@@ -46,10 +46,7 @@ def iterate(model: Model, support: Support, images: Images) -> tuple[Model, Post
     better = Model(
         maps, power @ (change**2).T, model.noise.clone(), next_spread(model.contrast_spread, found)
     )
-    measured = measure_noise(
-        images, model.maps, support, found.weighted, found.weighted_squares
-    )
-    better.noise[: len(measured)] = measured
+    better.noise[: len(done.noise)] = done.noise
     return better, found
 
 
@@ -77,8 +74,7 @@ def next_power(
     halves: list[Solution], support: Support, prior: Float[Tensor, "s n"], least_share: float = 1.0
 ) -> Float[Tensor, "s n"]:
     """Prior power of each map a shell, from the maps of the two half sets; see `power_in_common`."""
-    a, b = (support.to_grid(half.maps, correct_gridding=False) for half in halves)
-    common = support.shell_sums((a * b).sum(-1)) / support.counts[:, None]
+    common = support.shell_products(halves[0].maps, halves[1].maps)
     variance = torch.stack([torch.diagonal(half.covariance, dim1=1, dim2=2) for half in halves]).mean(0)
     return power_in_common(common, variance, prior, least_share)
 

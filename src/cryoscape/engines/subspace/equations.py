@@ -100,7 +100,15 @@ class NormalEquations:
         starts = np.zeros(len(self.sums) // bucket + 2, np.int64)
         pixels, places = (np.empty(2 * voxels.size, np.int32) for _ in range(2))
         kernels.gather_by_bucket(
-            voxels, grid.n_x, grid.n_yz, grid.half, self.last - self.first, self.first, bucket, starts, pixels,
+            voxels,
+            grid.n_x,
+            grid.n_yz,
+            grid.half,
+            self.last - self.first,
+            self.first,
+            bucket,
+            starts,
+            pixels,
             places,
         )
         sums, t = self.sums.numpy(), block.t.contiguous().numpy()
@@ -115,7 +123,10 @@ class NormalEquations:
     def _add_plain(self, block: Block, tt: Tensor, k: Tensor, noise_variance: Tensor) -> None:
         """Do the same with tensor operations, for GPUs."""
         base = extract_slices(self.base, self.grid, block.rotations, k)[..., 0]
-        q = torch.einsum("pi,bij->bpj", k.to(block.rotations), block.rotations[:, :2]) * self.grid.oversampling
+        q = (
+            torch.einsum("pi,bij->bpj", k.to(block.rotations), block.rotations[:, :2])
+            * self.grid.oversampling
+        )
         negative = q[..., 0] < 0
         nearest = (torch.where(negative[..., None], -q, q) + 0.5).floor().long()
         weighted = block.ctf / noise_variance
@@ -191,9 +202,7 @@ class NormalEquations:
         parts = torch.zeros(len(shares), *variance.shape, dtype=torch.float64)
         fixed = (sums.cpu().numpy(), precision.double().cpu().numpy(), shell.cpu().numpy(), self.n)
         numbers = {share: parts[i].numpy() for i, share in enumerate(shares)}
-        in_threads(
-            lambda a, b: kernels.solve_voxels(*fixed, solution.numpy(), numbers[a, b], a, b), shares
-        )
+        in_threads(lambda a, b: kernels.solve_voxels(*fixed, solution.numpy(), numbers[a, b], a, b), shares)
         variance += parts.sum(0)
 
 

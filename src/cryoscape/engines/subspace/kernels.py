@@ -61,7 +61,20 @@ def moments(values, data, ctf, weight, rotations, k, half, oversampling, out, fi
 
 @_compiled
 def locate(  # type: ignore[no-untyped-def]
-    data, ctf, weight, rotations, k, base, half, oversampling, slab_first, slab_last, values, voxels, first, last
+    data,
+    ctf,
+    weight,
+    rotations,
+    k,
+    base,
+    half,
+    oversampling,
+    slab_first,
+    slab_last,
+    values,
+    voxels,
+    first,
+    last,
 ):
     """Find the nearest voxel of each pixel of images [first, last), and what the pixel has to give.
 

@@ -77,9 +77,10 @@ class Images:
 
 @dataclass(frozen=True)
 class PassResult:
-    """Posteriors of all images, and sums of each half set (none where not asked for)."""
+    """Posteriors of all images, noise variance a shell, and sums of each half set (where asked for)."""
 
     posterior: Posterior
+    noise: Float[Tensor, " s"]
     equations: list[NormalEquations]
 
 
@@ -109,6 +110,7 @@ def run_pass(
     n = maps.shape[1]
     equations = [NormalEquations(support.grid, n, bases[h % len(bases)]) for h in range(2 * with_equations)]
     parts, order, done = [], [], 0
+    residual = Residual(images)
     for rows in images.blocks():
         if not len(rows):
             continue
@@ -122,9 +124,10 @@ def run_pass(
         if with_equations:
             block = Block(data, ctf, rotations, found.weighted, found.weighted_squares)
             equations[which].add(block, images.k, variance)
+            residual.add(rows, other, support, found.weighted, found.weighted_squares)
         done += len(rows)
         update(done)
-    return PassResult(_in_order(parts, torch.cat(order)), equations)
+    return PassResult(_in_order(parts, torch.cat(order)), residual.noise(), equations)
 
 
 def _in_order(parts: list[Posterior], rows: Tensor) -> Posterior:
@@ -135,6 +138,47 @@ def _in_order(parts: list[Posterior], rows: Tensor) -> Posterior:
     )
 
 
+class Residual:
+    """What maps leave of a regular sample of images, and the noise variance that it tells of."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self.total = torch.zeros(images.n_pixels, device=images.store.device)
+        self.n_images = 0
+        self._stride = max(1, images.store.n // _NOISE_IMAGES) | 1  # odd, so that both half sets are seen
+
+    def add(
+        self,
+        rows: Int[Tensor, " b"],
+        values: Float[Tensor, "v n 2"],
+        support: Support,
+        weighted: Float[Tensor, "b n"],
+        weighted_squares: Float[Tensor, "b n n"],
+    ) -> None:
+        """Look at those of some images that are in the sample.
+
+        Parameters
+        ----------
+        values
+            Maps on the grid.
+        weighted, weighted_squares
+            E[a (1, z)] and E[a^2 (1, z) (1, z)^T] of these images.
+        """
+        for chosen in torch.split(torch.nonzero(rows % self._stride == 0)[:, 0], 100):
+            if not len(chosen):
+                continue
+            data, ctf, rotations = self.images.read(rows[chosen])
+            slices = extract_slices(values, support.grid, rotations, self.images.k) * ctf[..., None]
+            power = residual_power(data, slices, weighted[chosen], weighted_squares[chosen])
+            self.total += power * len(chosen)
+            self.n_images += len(chosen)
+
+    def noise(self) -> Float[Tensor, " s"]:
+        """Noise variance a shell, of unwindowed images."""
+        power = self.total / max(self.n_images, 1)
+        return shell_means(power, self.images.shells) / window_power(self.images.store)
+
+
 def measure_noise(
     images: Images,
     maps: Float[Tensor, "h n z y x"],
@@ -142,23 +186,11 @@ def measure_noise(
     weighted: Float[Tensor, "m n"],
     weighted_squares: Float[Tensor, "m n n"],
 ) -> Float[Tensor, " s"]:
-    """Noise variance a shell, from what the maps of the other half leave of a sample of images.
-
-    Parameters
-    ----------
-    weighted, weighted_squares
-        E[a (1, z)] and E[a^2 (1, z) (1, z)^T] of each image.
-    """
+    """Noise variance a shell, from what the maps of the other half leave of a sample of images."""
     values = [support.to_grid(one) for one in maps]
-    total, n_images = torch.zeros(images.n_pixels, device=images.store.device), 0
-    stride = max(1, images.store.n // _NOISE_IMAGES) | 1  # odd, so that both half sets are seen
+    residual = Residual(images)
     for which in range(2):
-        rows = torch.arange(0, images.store.n, stride, device=images.store.device)
-        rows = rows[images.half[rows] == which]
-        for part in torch.split(rows, 100):
-            data, ctf, rotations = images.read(part)
-            grid = values[(1 - which) % len(values)]
-            slices = extract_slices(grid, support.grid, rotations, images.k) * ctf[..., None]
-            power = residual_power(data, slices, weighted[part], weighted_squares[part])
-            total, n_images = total + power * len(part), n_images + len(part)
-    return shell_means(total / max(n_images, 1), images.shells) / window_power(images.store)
+        rows = torch.nonzero(images.half == which)[:, 0]
+        other = values[(1 - which) % len(values)]
+        residual.add(rows, other, support, weighted[rows], weighted_squares[rows])
+    return residual.noise()

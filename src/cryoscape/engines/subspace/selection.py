@@ -10,7 +10,7 @@ from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.posterior import posterior
 from cryoscape.engines.subspace.support import Support
 
-_SAMPLE = 4000
+_SAMPLE = 2500
 _LEAST_SHARE = 0.002
 """Of the information, that a component must add to be kept."""
 
@@ -39,11 +39,9 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
         for part in torch.split(rows, 500):
             data, ctf, rotations = images.read(part)
             variance = model.noise[images.shells]
-            moments = image_moments(
-                values[1 - which], support.grid, data, ctf, rotations, images.k, variance
-            )
+            moments = image_moments(values[1 - which], support.grid, data, ctf, rotations, images.k, variance)
             for q in range(1, most + 1):
-                found = posterior(moments, model.contrast_spread, q)
+                found = posterior(moments, n_components=q)  # the contrast changes little here
                 sums[q] += found.information.double().sum()
             count += len(part)
     information = (sums / max(count, 1)).tolist()

@@ -57,17 +57,41 @@ class Support:
         counts = torch.bincount(self.shell[self.shell >= 0], minlength=self.n_shells)
         return counts.clamp(min=1).to(self.mask)
 
-    def to_grid(self, maps: Float[Tensor, "n z y x"], correct_gridding: bool = True) -> Float[Tensor, "v n 2"]:
+    def to_grid(
+        self, maps: Float[Tensor, "n z y x"], correct_gridding: bool = True
+    ) -> Float[Tensor, "v n 2"]:
         """Transform maps to the grid, side by side."""
         out = self.grid.zeros(len(maps), device=maps.device)
         for j, one in enumerate(maps):
             out[:, j] = volume_to_grid(one, self.grid, correct_gridding)[:, 0]
         return out
 
+    def shell_products(
+        self, a: Float[Tensor, "n z y x"], b: Float[Tensor, "n z y x"]
+    ) -> Float[Tensor, "s n"]:
+        """Mean Re F_a conj(F_b) of pairs of maps in each shell, at whole frequencies of their box."""
+        first = torch.fft.rfftn(a, dim=(-3, -2, -1))
+        second = first if a is b else torch.fft.rfftn(b, dim=(-3, -2, -1))
+        product = (first * second.conj()).real.flatten(1).T
+        shell, weight = self._whole_frequencies
+        sums = product.new_zeros(self.n_shells, len(a)).index_add_(0, shell, product * weight[:, None])
+        count = weight.new_zeros(self.n_shells).index_add_(0, shell, weight)
+        return sums / count.clamp(min=1)[:, None]
+
+    @cached_property
+    def _whole_frequencies(self) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:
+        """Shell of each frequency of a half transform, and how many it stands for: 0 beyond the radius."""
+        axis = torch.fft.fftfreq(self.box, 1 / self.box, device=self.mask.device) ** 2
+        half = torch.arange(self.box // 2 + 1, device=self.mask.device) ** 2
+        radius = (axis[:, None, None] + axis[:, None] + half).sqrt()
+        weight = torch.full_like(radius, 2.0)
+        weight[..., 0] = 1
+        weight[(radius > self.grid.max_radius) | (radius == 0)] = 0
+        return radius.round().long().clamp(max=self.n_shells - 1).flatten(), weight.flatten()
+
     def power(self, maps: Float[Tensor, "n z y x"]) -> Float[Tensor, "s n"]:
         """Mean |F|^2 of maps in each shell."""
-        spectra = self.to_grid(maps, correct_gridding=False)
-        return self.shell_sums((spectra**2).sum(-1)) / self.counts[:, None]
+        return self.shell_products(maps, maps)
 
     def from_spectra(self, spectra: Float[Tensor, "v n 2"]) -> Float[Tensor, "n z y x"]:
         """Transform solutions of nearest-voxel insertion back, undo its window, and mask."""
