@@ -1,0 +1,135 @@
+"""Maps at points of latent space, or of a selection, with half maps that share no image."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cryoscape.engines.latent_table import LatentTable
+from cryoscape.engines.linear_maps import LinearMaps
+from cryoscape.engines.noise import total_power
+from cryoscape.engines.regression.correction import correct
+from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
+from cryoscape.engines.regression.sums import half_set_maps, maps_at_a_time, residual_sums
+from cryoscape.engines.subspace.equations import NormalEquations
+from cryoscape.engines.subspace.passes import Images, measure_noise
+from cryoscape.engines.subspace.start import extrapolate_power, support_at
+from cryoscape.engines.subspace.support import Support, change_box
+from cryoscape.particles.fourier_store import FourierStore
+
+
+@dataclass(frozen=True)
+class RegressedMap:
+    """One map with its halves, in the box and units of the images.
+
+    Attributes
+    ----------
+    full, half_a, half_b : (D, D, D).
+    z : (q,) where it is.
+    n_near : particles that may truly lie there, within the first ring about the point; of a selection, all.
+    n_effective : particles used, the median over the shells where a correction is made; at least ``n_near``.
+    n_corrected_shells : shells in which the prediction was corrected.
+    """
+
+    full: Float[Tensor, "z y x"]
+    half_a: Float[Tensor, "z y x"]
+    half_b: Float[Tensor, "z y x"]
+    z: Float[Tensor, " q"]
+    n_near: int
+    n_effective: float
+    n_corrected_shells: int
+
+
+class Regression:
+    """Prepared for one set of images and one run: half-set predictions and noise.
+
+    Parameters
+    ----------
+    store
+        Images, in the box the maps are wanted in; on the CPU.
+    latents
+        Posterior of each image of the store, in its order; needs covariances.
+    maps
+        The run's mean and bases.
+    mask
+        (D, D, D) in the box of the store, where maps may differ.
+    """
+
+    def __init__(
+        self, store: FourierStore, latents: LatentTable, maps: LinearMaps, mask: Float[Tensor, "z y x"]
+    ) -> None:
+        radius = store.box_size // 2 - 1
+        self.store = store
+        self.images, self.support = Images(store, radius), support_at(mask, radius)
+        self.z = torch.tensor(latents.mean).float()
+        q = latents.zdim
+        covariance = latents.covariance
+        self.covariance = torch.zeros(len(latents), q, q) if covariance is None else torch.tensor(covariance)
+        contrast = torch.tensor(latents.contrast).float()
+        one = torch.cat([torch.ones(len(self.z), 1), self.z], dim=1)
+        self.t = contrast[:, None] * one
+        squares = one[:, :, None] * one[:, None]
+        squares[:, 1:, 1:] += self.covariance
+        tt = contrast[:, None, None] ** 2 * squares
+        start = torch.cat([torch.from_numpy(maps.mean)[None], torch.from_numpy(maps.bases)]) / store.scale
+        start = change_box(start, self.support.box) * self.support.mask
+        noise = total_power(store)
+        measured = measure_noise(self.images, start[None], self.support, self.t, tt)
+        noise[: len(measured)] = measured
+        self.noise = noise
+        power = _power(start, maps.box_size, self.support)
+        self.maps = half_set_maps(self.images, start[0], power, self.support, noise, self.t, tt)
+
+    def at_points(self, points: Float[Tensor, "m q"]) -> Iterator[RegressedMap]:
+        """Maps at points, some at a time in one pass over the images."""
+        yield from self._maps(points, rings(squared_distances(self.z, self.covariance, points)), len(RINGS))
+
+    def of_selection(self, rows: Int[Tensor, " b"]) -> RegressedMap:
+        """Map of some images (positions in the store), at the mean of their latents."""
+        ring = torch.full((self.store.n, 1), -1, dtype=torch.int64)
+        ring[rows] = 0
+        return next(self._maps(self.z[rows].mean(0, keepdim=True), ring, 1))
+
+    def _maps(
+        self, points: Float[Tensor, "m q"], ring: Int[Tensor, "n m"], n_rings: int
+    ) -> Iterator[RegressedMap]:
+        size = maps_at_a_time(self.support, n_rings)
+        positions = NormalEquations(self.support.grid, 0, self.support.grid.zeros(1)).positions()
+        for first in range(0, len(points), size):
+            some = slice(first, first + size)
+            chosen = ring[:, some].contiguous()
+            sums = residual_sums(self.images, self.maps, self.support, self.noise, self.t, chosen, n_rings)
+            for j, point in enumerate(points[some]):
+                counts = torch.stack(
+                    [
+                        torch.bincount(own[own >= 0], minlength=n_rings)
+                        for own in (chosen[self.images.half == half, j] for half in range(2))
+                    ]
+                ).float()
+                yield self._finish(point, sums[:, :, j], positions, counts)
+
+    def _finish(self, point: Tensor, sums: Tensor, positions: Tensor, counts: Tensor) -> RegressedMap:
+        found = correct(sums, positions, counts, self.support)
+        at = torch.cat([torch.ones(1), point])
+        halves = torch.einsum("n,hnzyx->hzyx", at, self.maps)
+        maps = found.maps + torch.cat([halves.mean(0, keepdim=True), halves])
+        whole = change_box(maps, self.store.box_size) * self.store.scale
+        within = counts.sum(0).cumsum(0)
+        used = found.choice[found.choice > 0]
+        effective = float(within[used - 1].median()) if len(used) else float(within[0])
+        return RegressedMap(
+            whole[0], whole[1], whole[2], point, int(within[0]), max(effective, float(within[0])), len(used)
+        )
+
+
+def _power(maps: Float[Tensor, "n z y x"], box_size: int, support: Support) -> Float[Tensor, "s n"]:
+    """Prior power of each map; beyond the box it was learned in, as steep as the last shells of the mean."""
+    power = support.power(maps)
+    known = min(box_size // 2 - 1, support.grid.max_radius) + 1
+    if known >= len(power):
+        return power
+    mean = power[:, 0].clone()
+    mean[known:] = mean[known - 1]
+    return extrapolate_power(power[:known], mean)

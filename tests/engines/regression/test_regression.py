@@ -1,0 +1,140 @@
+"""Maps from neighbours: against the truth of images without noise, and distances against their definition."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cryoscape.engines.latent_table import LatentTable
+from cryoscape.engines.linear_maps import LinearMaps
+from cryoscape.engines.regression.correction import correct
+from cryoscape.engines.regression.fit import RegressedMap, Regression
+from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
+from cryoscape.engines.subspace.equations import NormalEquations
+from cryoscape.engines.subspace.start import support_at
+from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
+from cryoscape.particles.metadata import Particles, Poses
+from cryoscape.physics.fsc import fourier_shell_correlation, low_pass
+from cryoscape.physics.grids import half_plane
+from cryoscape.physics.masks import soft_sphere
+from cryoscape.physics.slices import FourierGrid, extract_slices
+from cryoscape.physics.volume_grid import volume_to_grid
+from particle_files import random_rotations
+
+BOX, N = 16, 800
+MASK = soft_sphere(BOX, 5.0, 2.0)
+
+
+def blob(x: float, y: float) -> torch.Tensor:
+    axis = torch.arange(BOX) - BOX // 2
+    square = axis[:, None, None] ** 2 + (axis[:, None] - y) ** 2 + (axis - x) ** 2
+    return torch.exp(-square / 4).float()
+
+
+COMMON, BENT = 3 * blob(0, 0), blob(-3, 2)
+
+
+def store_of(place: torch.Tensor, noise: float) -> FourierStore:
+    """Views of COMMON + (place > 0) BENT: a jump that maps linear in the place cannot follow."""
+    rng = np.random.default_rng(3)
+    rotations = random_rotations(N)
+    plane = half_plane(BOX)
+    grid = FourierGrid(BOX // 2, 2)
+    values = torch.cat([volume_to_grid(one, grid) for one in (COMMON, BENT)], dim=1)
+    slices = extract_slices(values, grid, torch.tensor(rotations).float(), plane.k)
+    images = slices[..., 0] + slices[..., 1] * (place > 0)[:, None]
+    images = torch.view_as_real(images) + noise * torch.from_numpy(rng.normal(size=(*images.shape, 2)))
+    poses = Poses(rotations, np.zeros((N, 2)))
+    particles = Particles(None, np.arange(N), None, poses, None, None, Path("simulated"), BOX, N)
+    return FourierStore(plane, images.float().numpy(), 1.0, particles, PreprocessConfig(window=False))
+
+
+def test_a_selection_of_one_state_gets_the_map_of_that_state() -> None:
+    place = torch.linspace(-1, 1, N)[torch.randperm(N, generator=torch.Generator().manual_seed(0))]
+    store = store_of(place, noise=2.0)
+    latents = LatentTable(
+        mean=(0 * place[:, None]).numpy(),
+        covariance=np.full((N, 1, 1), 0.01, np.float32),
+        log_likelihood=np.zeros(N, np.float32),
+        contrast=np.ones(N, np.float32),
+        junk_score=np.zeros(N, np.float32),
+    )
+    average = (COMMON + BENT / 2).numpy()
+    maps = LinearMaps(average, 0.01 * BENT.numpy()[None], 1.0)
+    found = Regression(store, latents, maps, MASK).of_selection(torch.nonzero(place > 0)[:, 0])
+    truth = (COMMON + BENT) * MASK
+    difference = low_pass(BENT * MASK, 6.0)
+    share = float(((found.full - COMMON * MASK) * difference).sum() / (BENT * MASK * difference).sum())
+    assert found.n_near == N // 2
+    assert share == pytest.approx(1, abs=0.15)  # the prediction alone has 0.5
+    real, halves = (fourier_shell_correlation(*pair) for pair in ((found.full, truth), _halves(found)))
+    # C of a full map with the truth for halves that correlate as h: sqrt(2 h / (1 + h))
+    expected = (2 * halves.clamp(min=0) / (1 + halves.clamp(min=0))).sqrt()
+    assert float((expected - real)[1:6].abs().mean()) < 0.1
+
+
+def _halves(found: RegressedMap) -> tuple[torch.Tensor, torch.Tensor]:
+    return found.half_a, found.half_b
+
+
+def test_a_particle_at_the_point_lies_at_distance_one_on_average() -> None:
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(3, 3))
+    covariance = root @ root.T
+    z = rng.multivariate_normal(np.zeros(3), covariance, size=20_000)
+    found = squared_distances(
+        torch.tensor(z).float(), torch.tensor(covariance).float().expand(len(z), 3, 3), torch.zeros(1, 3)
+    )
+    assert float(found.mean()) == pytest.approx(1, abs=0.03)
+    by_hand = z[0] @ np.linalg.inv(covariance) @ z[0] / 3
+    assert float(found[0, 0]) == pytest.approx(by_hand, rel=1e-3)
+
+
+def test_rings_are_numbered_from_the_point_outwards() -> None:
+    distances = torch.tensor([[0.2], [1.5], [3.0], [2 * RINGS[-1]]])
+    assert rings(distances)[:, 0].tolist() == [0, 1, 2, -1]
+
+
+def _sums(signal: float, seed: int, n_images: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sums of two half sets as images would leave them: weight a voxel, and a smooth map in its noise."""
+    support = support_at(MASK, BOX // 2 - 1)
+    positions = NormalEquations(support.grid, 0, support.grid.zeros(1)).positions()
+    truth = support.to_grid((signal * BENT * MASK)[None])[:, 0]
+    weight = n_images / 100
+    sums = torch.zeros(2, len(positions), 1, 3)
+    real = positions >= 0
+    generator = torch.Generator().manual_seed(seed)
+    for half in range(2):
+        noise = torch.randn(int(real.sum()), 2, generator=generator) * (weight / 2) ** 0.5
+        sums[half, real, 0, :2] = weight * truth[positions[real]] + noise
+        sums[half, real, 0, 2] = weight
+    return sums, positions, torch.full((2, 1), float(n_images))
+
+
+def test_what_both_half_sets_see_is_found_and_noise_is_not() -> None:
+    support = support_at(MASK, BOX // 2 - 1)
+    found = correct(*_sums(1.0, 0, 1000), support)
+    expected = BENT * MASK
+    error = (found.maps - expected).norm() / (3**0.5 * expected.norm())
+    assert float(error) < 0.25
+    empty = correct(*_sums(0.0, 1, 1000), support)
+    assert float(empty.maps.norm()) < 0.1 * float(found.maps.norm())
+
+
+def test_half_maps_of_noise_share_nothing() -> None:
+    support = support_at(MASK, BOX // 2 - 1)
+    products = []
+    for seed in range(12):
+        maps = correct(*_sums(0.0, seed, 1000), support).maps
+        size = float(maps[1].norm() * maps[2].norm())
+        products.append(float((maps[1] * maps[2]).sum()) / size if size else 0.0)
+    assert abs(np.mean(products)) < 0.25
+
+
+def test_few_images_leave_the_prediction_alone() -> None:
+    support = support_at(MASK, BOX // 2 - 1)
+    sums, positions, counts = _sums(1.0, 0, 20)
+    found = correct(sums, positions, counts, support)
+    assert float(found.maps.abs().max()) == 0
+    assert int(found.choice.max()) == 0
