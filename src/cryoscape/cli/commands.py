@@ -43,6 +43,7 @@ COMMANDS = (
     Command("preprocess", "Prepare", "Transform images once into a store that training reads directly."),
     Command("backproject_voxel", "Prepare", "Check poses and CTF by reconstructing a map."),
     Command("train_subspace", "Train", "Learn the main differences between particles, in minutes."),
+    Command("train_states", "Train", "Find discrete states, with a map and half maps of each."),
     Command("train_vae", "Train", "Learn a latent space of structures from particle images."),
     Command("eval_images", "Train", "Place images in the latent space of a trained model."),
     Command("analyze", "Analyse", "Embeddings, clusters, maps, plots and a report of a trained model."),

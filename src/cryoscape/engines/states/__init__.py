@@ -1,0 +1,1 @@
+"""Mixture of maps with known poses: discrete states found from a subspace's exact likelihoods."""

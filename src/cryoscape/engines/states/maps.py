@@ -1,0 +1,51 @@
+"""Maps of states at full resolution, of each half set and of all images."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cryoscape.engines.subspace.em import Model
+from cryoscape.engines.subspace.final import full_maps
+from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.start import enlarge, support_at
+from cryoscape.particles.fourier_store import FourierStore
+
+
+class MapMaker:
+    """Solves for mean and differences of states, given what each image is.
+
+    Parameters
+    ----------
+    model
+        Maps (the first guess) and prior in the coordinates asked for.
+    radius
+        Up to which the model's maps reach; those made here reach half the box.
+    mask
+        (D, D, D) where maps may differ.
+    """
+
+    def __init__(self, store: FourierStore, model: Model, radius: int, mask: Float[Tensor, "z y x"]) -> None:
+        self.store = store
+        last = store.box_size // 2 - 1
+        self.support = support_at(mask, last)
+        images = Images(store, last)
+        wide = enlarge(model, images, self.support) if last > radius else model
+        self.bases, self.power, self.noise = wide.maps[:, 0], wide.power, wide.noise
+
+    def halves(self, once: Float[Tensor, "n m"], twice: Float[Tensor, "n m m"]) -> Float[Tensor, "2 m z y x"]:
+        """Maps of the half sets in the box of the support, from E[a (1, u)] and E[a^2 (1, u)(1, u)^T]."""
+        half = self.store.halves()
+        found = []
+        for which in range(2):
+            rows = torch.nonzero(half == which)[:, 0]
+            part = self.store.select_original(self.store.particles.row[rows.cpu().numpy()])
+            found.append(self._solve(part, self.bases[which], once[rows], twice[rows]))
+        return torch.stack(found)
+
+    def whole(self, once: Float[Tensor, "n m"], twice: Float[Tensor, "n m m"]) -> Float[Tensor, "m z y x"]:
+        """Maps of all images."""
+        return self._solve(self.store, self.bases.mean(0), once, twice)
+
+    def _solve(self, store: FourierStore, base: Tensor, once: Tensor, twice: Tensor) -> Tensor:
+        images = Images(store, self.support.grid.max_radius)
+        return full_maps(images, base, self.power, self.support, self.noise, once, twice)

@@ -1,0 +1,192 @@
+"""Find discrete states among particle images and leave a run folder."""
+
+import logging
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cryoscape.engines.run_files import append_metrics_line, holds_run, remove_run, write_run_files
+from cryoscape.engines.states.config import StatesConfig
+from cryoscape.engines.states.fit import StatesResult, StepReport, fit_states
+from cryoscape.engines.vae.checkpoint import pick_device
+from cryoscape.errors import InputError
+from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
+from cryoscape.workflows.progress import format_seconds
+from cryoscape.workflows.train_states_files import StateLine, write_states
+from cryoscape.workflows.train_states_plan import (
+    ENGINE,
+    SubspaceStart,
+    TrainStatesRequest,
+    check_states_request,
+    read_subspace,
+)
+from cryoscape.workflows.train_subspace import train_subspace
+from cryoscape.workflows.training_images import find_images, fingerprint, load_images, to_device
+from cryoscape.workflows.training_session import log_to, nothing_left_behind
+
+__all__ = ["TrainStatesRequest", "TrainStatesResult", "train_states"]
+
+logger = logging.getLogger("cryoscape")
+
+_STATE_FILES = ("state_[0-9]*.mrc", "states.pkl", "states.csv", "probabilities.npy")
+
+
+@dataclass(frozen=True)
+class TrainStatesResult:
+    """Where the run lies and the states found."""
+
+    folder: Path
+    states: tuple[StateLine, ...]
+    verdict: str
+
+
+def train_states(request: TrainStatesRequest) -> TrainStatesResult:
+    """Find states, place every particle, make their maps, write the run; see `TrainStatesRequest`.
+
+    Raises
+    ------
+    InputError : unusable input, a folder that holds another run, or an unusable subspace run.
+    TrainingError : what was found is not finite.
+    StoppedBySignal : SIGINT or SIGTERM came while the subspace was trained.
+    """
+    check_states_request(request)
+    device = pick_device(request.device)
+    images = find_images(request.source)
+    start = None if request.subspace is None else read_subspace(request.subspace, device)
+    if start is not None:
+        _check_same_particles(request.subspace_folder, start, images.particles.row)
+    folder = request.outdir
+    if request.force and holds_run(folder):
+        remove_run(folder)
+    for pattern in _STATE_FILES if request.force else ():
+        for path in folder.glob(pattern):
+            path.unlink()
+    if start is None:
+        train_subspace(request.subspace_request())
+        start = read_subspace(request.subspace_folder, device)
+    with nothing_left_behind(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with log_to(folder / "run.log"):
+            if request.max_threads:
+                torch.set_num_threads(request.max_threads)
+            logger.info("%s", " ".join(request.command) or "train_states")
+            started = time.perf_counter()
+            preprocessing = PreprocessConfig(invert=start.invert_data)
+            store = to_device(load_images(images, preprocessing, folder, request.lazy), device)
+            return _fit(request, start, store, started)
+
+
+def _check_same_particles(folder: Path, start: SubspaceStart, rows: np.ndarray) -> None:
+    # images that are constant or not finite are left out when they are read
+    if not np.isin(start.rows, rows).all() or len(start.rows) > len(rows):
+        raise InputError(
+            f"--from {folder}: has particles that the input lacks; give the same particles and --ind"
+        )
+
+
+def _fit(
+    request: TrainStatesRequest, start: SubspaceStart, store: FourierStore, started: float
+) -> TrainStatesResult:
+    folder = request.outdir
+    if not np.array_equal(store.particles.row, start.rows):
+        raise InputError(
+            f"--from {request.subspace_folder}: has {len(start.rows)} particles, the input {store.n}, or "
+            "others; give the same particles and --ind"
+        )
+    if len(start.mask) != store.box_size:
+        raise InputError(
+            f"--from {request.subspace_folder}: images of {len(start.mask)} px, the input has "
+            f"{store.box_size} px; give the same images"
+        )
+    config = StatesConfig(k=request.k, seed=start.seed if request.seed is None else request.seed)
+    logger.info(
+        "%d images of %d px, subspace of %d components up to radius %d, seed %d; states: %s",
+        *(store.n, store.box_size, start.model.maps.shape[1] - 1, start.radius, config.seed),
+        "as many as can be told apart" if config.k is None else config.k,
+    )
+    _write_files(request, config, store, zdim=None)
+    result = fit_states(store, start.model, start.radius, start.mask, config, StepLog(folder))
+    seconds = time.perf_counter() - started
+    found = {
+        "n_states": len(result.shares),
+        "held_out_log_likelihood": result.held_out,
+        "verdict": result.verdict,
+        "seconds": round(seconds, 2),
+    }
+    _write_files(request, config, store, zdim=result.maps.zdim, result=found)
+    lines = write_states(folder, result, store.particles.row)
+    _tell(folder, result, lines, seconds)
+    return TrainStatesResult(folder, tuple(lines), result.verdict)
+
+
+class StepLog:
+    """Tells of each step in the log and in metrics.jsonl."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._number = folder, 0
+        self._started = time.perf_counter()
+
+    def __call__(self, report: StepReport) -> None:
+        """Log one step."""
+        seconds = round(time.perf_counter() - self._started, 3)
+        append_metrics_line(self._folder, {"iteration": self._number, **asdict(report), "seconds": seconds})
+        self._number += 1
+        cost = "" if report.nats_a_particle is None else f", {report.nats_a_particle:.2f} nats a particle"
+        worth = "" if report.held_out is None else f", held-out log-likelihood {report.held_out:.3f} an image"
+        logger.info("%s: %d states%s%s; %.1f s", report.step, report.n_states, cost, worth, seconds)
+
+
+def _write_files(
+    request: TrainStatesRequest, config: StatesConfig, store: FourierStore, zdim: int | None, **found: Any
+) -> None:
+    def absolute(path: Path | None) -> str | None:
+        return None if path is None else str(path.resolve())
+
+    inputs = (request.particles, request.poses, request.ctf, request.ind)
+    write_run_files(
+        request.outdir,
+        engine=ENGINE,
+        box_size=store.box_size,
+        model_args={"zdim": zdim},
+        dataset_args={
+            "particles": absolute(request.particles),
+            "norm": [0.0, float(store.scale)],
+            "invert_data": store.config.invert,
+            "ind": absolute(request.ind),
+            "keepreal": False,
+            "window": store.config.window,
+            "window_r": store.config.window_radius,
+            "datadir": absolute(request.datadir),
+            "ctf": absolute(request.ctf),
+            "poses": absolute(request.poses),
+            "background": store.config.background,
+        },
+        training={**asdict(config), "subspace": absolute(request.subspace_folder)},
+        record={
+            "command": list(request.command) or sys.argv,
+            "seed": config.seed,
+            "pixel_size_angstrom": store.pixel_size_angstrom or None,
+            "n_images": store.n,
+            "excluded_rows": store.excluded_rows.tolist(),
+            "inputs": [fingerprint(path) for path in inputs if path is not None],
+            **found,
+        },
+        rows=store.particles.row,
+    )
+
+
+def _tell(folder: Path, result: StatesResult, lines: list[StateLine], seconds: float) -> None:
+    """The summary at the end of the log, and what to do next."""
+    logger.info("%d states: %s", len(lines), result.verdict)
+    for line in lines:
+        logger.info(
+            "state %d: %d particles (%.1f %%), stability %.2f, %.1f A",
+            *(line.state, line.particles, 100 * line.share, line.stability, line.resolution_angstrom),
+        )
+    logger.info("Finished in %s", format_seconds(seconds))
+    logger.info("next: cryoscape analyze %s", folder)
