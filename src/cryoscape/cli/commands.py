@@ -48,6 +48,7 @@ COMMANDS = (
     Command("eval_images", "Train", "Place images in the latent space of a trained model."),
     Command("analyze", "Analyse", "Embeddings, clusters, maps, plots and a report of a trained model."),
     Command("eval_vol", "Analyse", "Density maps at points of the latent space."),
+    Command("reconstruct", "Analyse", "Maps and half maps of the particles near points, or of a selection."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
 )
 
