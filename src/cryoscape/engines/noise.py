@@ -1,9 +1,9 @@
 """Noise of the images: one variance a shell, the scale of every engine's likelihood.
 
-Images are windowed, which takes away noise outside the window but no signal. A coefficient's variance falls by
-the mean square of the window, and neighbours become correlated; what an image tells of the particle stays what
-it was. So the variance that counts is that of unwindowed images: the measured one divided by the window's mean
-square.
+Images are windowed, which takes away noise outside the window but no signal. A coefficient's variance falls
+by the mean square of the window, and neighbours become correlated; what an image tells of the particle stays
+what it was. So the variance that counts is that of unwindowed images: the measured one divided by the
+window's mean square.
 """
 
 import torch

@@ -1,1 +1,1 @@
-"""Linear subspace with exact posteriors: V(z) = mean + sum of z_j basis_j, learned by expectation maximisation."""
+"""Linear subspace with exact posteriors: V(z) = mean + sum of z_j basis_j, by expectation maximisation."""

@@ -14,6 +14,8 @@ from cryoscape.engines.subspace.support import Support
 _LARGEST_STEP = 4.0
 """Factor by which the prior power of a shell may change in one iteration."""
 _LEAST_GAIN = 0.05
+_LEAST_OF_MEAN = 0.003
+"""Power of a basis that is never given up while learning, of the mean map's: small motions begin below it."""
 _LEAST_SPREAD = 0.01
 
 
@@ -87,7 +89,7 @@ def power_in_common(
 ) -> Float[Tensor, "s n"]:
     """Prior power, given the mean product of the half sets' regularised maps a shell.
 
-    With the gain g = 1 - variance / prior of the regularised least squares, the product is g^2 times the power.
+    With the gain g = 1 - variance / prior of the regularised least squares, the product is g^2 x the power.
     Averaged over neighbouring shells. No basis falls below a share of the average of all in a shell: while
     learning, one that is still being found would be lost for good, and what is too much for it its latents'
     posterior takes back.
@@ -96,7 +98,8 @@ def power_in_common(
     best = smooth(common / gain**2)
     if best.shape[1] > 1:
         pooled = best[:, 1:].clamp(min=0).mean(1, keepdim=True)
-        best[:, 1:] = torch.maximum(best[:, 1:], least_share * pooled)
+        least = torch.maximum(least_share * pooled, least_share * _LEAST_OF_MEAN * best[:, :1])
+        best[:, 1:] = torch.maximum(best[:, 1:], least)
     return torch.maximum(torch.minimum(best, _LARGEST_STEP * prior), prior / _LARGEST_STEP)
 
 

@@ -5,9 +5,9 @@ heterogeneity, the mean map of the pass before is read by trilinear interpolatio
 inserted; solved for are its correction and the bases.
 
 Maps are confined to a mask in real space, which ties neighbouring voxels together. Its share f = mean(mask^2)
-and the oversampling o of the grid calibrate the prior: in the unitary transform of the box of maps there is one
-unknown for o^3 voxels of the grid, and power within the mask is f times that of the field before masking. So
-the data weigh o^3 times their sum at a voxel, against a prior precision of f / power.
+and the oversampling o of the grid calibrate the prior: in the unitary transform of the box of maps there is
+one unknown for o^3 voxels of the grid, and power within the mask is f times that of the field before masking.
+So the data weigh o^3 times their sum at a voxel, against a prior precision of f / power.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from cryoscape.engines.subspace import kernels
-from cryoscape.engines.subspace.threads import even_shares, in_threads
 from cryoscape.engines.subspace.support import Support
+from cryoscape.engines.subspace.threads import even_shares, in_threads
 from cryoscape.physics.slices import FourierGrid, extract_slices
 
 _CACHE_BYTES = 1 << 19

@@ -1,8 +1,7 @@
-"""Maps at full resolution for latents that are known, slab by slab of Fourier space where memory asks for it."""
+"""Maps at full resolution for known latents, slab by slab of Fourier space where memory asks for it."""
 
 from collections.abc import Callable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

@@ -31,9 +31,11 @@ from cryoscape.engines.subspace.start import (
 from cryoscape.engines.subspace.support import Support, change_box
 from cryoscape.particles.fourier_store import FourierStore
 
+_SETTLED_INFORMATION = 1.0
+"""Held-out information, nats an image, from which on a larger radius must promise a gain."""
 _PRIOR_RADIUS, _PRIOR_ROUNDS = 32, 4
 _GUESS, _LEAST_SHARE = 0.05, 0.1
-"""Power of a basis for given latents: first guess, of the mean map's, and least share of all bases' average."""
+"""Power of a basis for given latents: first guess, of the mean map's, and least share of their average."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class SubspaceResult:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where learning is: level of the marching, iteration within it and in all, and information so far."""
+    """Where learning is: level of the marching, iteration within it and in all, information, fresh bases."""
 
     level: int = 0
     step: int = 0
@@ -86,6 +88,7 @@ class _Place:
     information: float = 0.0
     level_information: float = 0.0
     gained: float = 0.0
+    fresh: bool = True
 
 
 class SubspaceFit:
@@ -136,7 +139,7 @@ class SubspaceFit:
         information = float(found.information.mean())
         place = self.place
         converged = information - place.information < self.config.tolerance * abs(information)
-        most = self.config.max_iterations * (2 if place.level == 0 else 1)
+        most = self.config.max_iterations * (2 if place.fresh else 1)
         self.place = replace(
             place, step=place.step + 1, iteration=place.iteration + 1, information=information
         )
@@ -151,11 +154,17 @@ class SubspaceFit:
         last = place.level + 1 >= len(self.radii)
         # gains shrink from radius to radius; the next one is taken to shrink as the last two did
         promised = gained * min(1.0, gained / before) if before > 0 else gained
-        if last or (place.level > 0 and promised < self.config.least_gain * abs(information)):
+        # small motions show only at higher frequencies: nothing found yet is no reason to stop
+        settled = place.level > 0 and information > _SETTLED_INFORMATION
+        if last or (settled and promised < self.config.least_gain * information):
             self.done = True
             return
         self._enter(place.level + 1)
-        self.model = enlarge(self.model, self.images, self.support)
+        fresh = information < _SETTLED_INFORMATION
+        if fresh:
+            self.model = first_model(self.images, self.support, self.config)
+        else:
+            self.model = enlarge(self.model, self.images, self.support)
         self.place = replace(
             place,
             level=place.level + 1,
@@ -163,6 +172,7 @@ class SubspaceFit:
             information=-np.inf,
             level_information=information,
             gained=gained if place.level else 0.0,
+            fresh=fresh,
         )
 
     def seconds_left(self, seconds: float) -> float | None:

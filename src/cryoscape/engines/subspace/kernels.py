@@ -79,8 +79,8 @@ def locate(  # type: ignore[no-untyped-def]
     """Find the nearest voxel of each pixel of images [first, last), and what the pixel has to give.
 
     ``values`` (B, P, 5) gains CTF x image and CTF^2 x slice of ``base`` (V, 2), both real and imaginary, and
-    CTF^2, all times ``weight`` and conjugated where the pixel lies at x < 0; ``voxels`` (B, P) the index in the
-    slab of planes slab_first <= |z| < slab_last, or -1.
+    CTF^2, all times ``weight`` and conjugated where the pixel lies at x < 0; ``voxels`` (B, P) the index in
+    the slab of planes slab_first <= |z| < slab_last, or -1.
     """
     n_yz, n_x = 2 * half + 1, half + 1
     depth = slab_last - slab_first
@@ -187,8 +187,8 @@ def normal_equations(values, t, tt, pixels, places, n_pixels, sums, first, last)
 def solve_voxels(sums, precision, shell, n, spectrum, variance, first, last):  # type: ignore[no-untyped-def]
     """Solve (left + diagonal precision of the shell) x = right at each voxel by Cholesky's method.
 
-    ``sums`` (V, 2n + m) as of `normal_equations`; voxels with shell -1 are skipped. ``spectrum`` (V, 2n) gains
-    the solution, ``variance`` (S, n, n) the sum over voxels of the inverse matrices.
+    ``sums`` (V, 2n + m) as of `normal_equations`; voxels with shell -1 are skipped. ``spectrum`` (V, 2n)
+    gains the solution, ``variance`` (S, n, n) the sum over voxels of the inverse matrices.
     """
     factor = np.zeros((n, n))
     inverse = np.zeros((n, n))

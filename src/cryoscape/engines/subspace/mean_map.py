@@ -29,7 +29,7 @@ def mean_maps(
             one = torch.ones(len(rows), 1, device=rows.device)
             block = Block(*images.read(rows), one, one[:, :, None])
             equations[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
-    weight = sum(_shell_weight(half, support) for half in equations) / 2
+    weight = (_shell_weight(equations[0], support) + _shell_weight(equations[1], support)) / 2
     power = support.calibration / (_FIRST_PRECISION * weight.clamp(min=1e-12))[:, None]
     power[0] = power[1]  # no image tells of shell 0
     for _ in range(_ROUNDS):

@@ -1,8 +1,8 @@
 """One pass over the images: posteriors of all, and the normal equations of two half sets.
 
-Each half set has maps of its own, and the latents of its images come from the maps of the other: what an image
-adds of its own noise to a map can never draw its latent, so nothing is fitted twice, and what the posteriors
-say of the images is held-out evidence.
+Each half set has maps of its own, and the latents of its images come from the maps of the other: what an
+image adds of its own noise to a map can never draw its latent, so nothing is fitted twice, and what the
+posteriors say of the images is held-out evidence.
 """
 
 from collections.abc import Callable, Iterator

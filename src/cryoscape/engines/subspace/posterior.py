@@ -1,8 +1,8 @@
 """Exact posterior of latent and contrast of each image, from its moments.
 
 Image = a C P (mean + sum z_j basis_j) + noise with z ~ N(0, I) and contrast a ~ N(1, s^2). Given a, z is
-Gaussian with precision I + a^2 G_BB and mean (I + a^2 G_BB)^-1 a (G_By - a G_B0). In the eigenbasis of G_BB this
-is one division a component, so the integral over a is done on points about its maximum.
+Gaussian with precision I + a^2 G_BB and mean (I + a^2 G_BB)^-1 a (G_By - a G_B0). In the eigenbasis of G_BB
+this is one division a component, so the integral over a is done on points about its maximum.
 """
 
 import math

@@ -26,7 +26,7 @@ class Choice:
 def choose_components(images: Images, model: Model, support: Support) -> Choice:
     """Fewest components that explain images of the other half set as well as the best number does.
 
-    The information of a sample of images is computed with the first 0, 1, 2... bases of the half set that they
+    The information of a sample of images is computed with the first 0, 1, 2... bases of the half set they
     are not in; its differences are the same images', so small gains show.
     """
     most = model.maps.shape[1] - 1
