@@ -31,7 +31,7 @@ def half_set_maps(
     mean: Float[Tensor, "z y x"],
     power: Float[Tensor, "s n"],
     support: Support,
-    noise: Float[Tensor, " s"],
+    noise: Float[Tensor, " f"],
     t: Float[Tensor, "m n"],
     tt: Float[Tensor, "m n n"],
 ) -> Float[Tensor, "2 n z y x"]:
@@ -60,7 +60,7 @@ def residual_sums(
     images: Images,
     maps: Float[Tensor, "2 n z y x"],
     support: Support,
-    noise: Float[Tensor, " s"],
+    noise: Float[Tensor, " f"],
     t: Float[Tensor, "m n"],
     ring: Int[Tensor, "m j"],
     n_rings: int,
