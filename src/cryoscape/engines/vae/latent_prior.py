@@ -1,8 +1,8 @@
 """A prior of latents that need not be Gaussian: points in the subspace, fitted to the images' moments.
 
 Image = a C P (mean + sum z_j basis_j) + noise with contrast a ~ N(1, s^2) and z one of K points. All that an
-image says of a point is in its matrix G (`subspace.moments`), so a step costs one product of matrices. Learned
-by expectation maximisation (nonparametric maximum likelihood of the mixing distribution, Laird 1978).
+image says of a point is in its matrix G (`subspace.moments`), so a step costs one product of matrices.
+Learned by expectation maximisation (nonparametric maximum likelihood of the mixing distribution, Laird 1978).
 """
 
 from dataclasses import dataclass
