@@ -109,7 +109,7 @@ def box_for(radius: int, box_size: int) -> int:
     return min(box_size, 2 * (radius + MARGIN))
 
 
-def change_box(maps: Float[Tensor, "n z y x"], box: int) -> Float[Tensor, "n z y x"]:
+def change_box(maps: Float[Tensor, "n z y x"], box: int) -> Float[Tensor, "n w v u"]:
     """Bring maps to another box of the same extent; their Fourier sums stay."""
     if box == maps.shape[-1]:
         return maps
