@@ -27,13 +27,13 @@ class Model:
     ----------
     maps : (2, n, b, b, b), mean and bases of each half set; z ~ N(0, I).
     power : (S, n) prior variance |F|^2 of each map a shell.
-    noise : (S',) noise variance a shell, up to the largest radius.
+    noise : (A,) noise variance a shell, up to the largest radius.
     contrast_spread : standard deviation of the contrast of images about 1; 0 where it is not estimated.
     """
 
     maps: Float[Tensor, "h n z y x"]
     power: Float[Tensor, "s n"]
-    noise: Float[Tensor, " s"]
+    noise: Float[Tensor, " all"]
     contrast_spread: float
 
 

@@ -18,9 +18,9 @@ def full_maps(
     base: Float[Tensor, "z y x"],
     power: Float[Tensor, "s n"],
     support: Support,
-    noise: Float[Tensor, " s"],
-    weighted: Float[Tensor, "n m"],
-    weighted_squares: Float[Tensor, "n m m"],
+    noise: Float[Tensor, " all"],
+    weighted: Float[Tensor, "i n"],
+    weighted_squares: Float[Tensor, "i n n"],
     update: Callable[[int, int], None] = lambda done, total: None,
 ) -> Float[Tensor, "n z y x"]:
     """Solve for mean and bases, given E[a (1, z)] and E[a^2 (1, z) (1, z)^T] of every image.

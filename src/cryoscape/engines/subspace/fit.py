@@ -31,7 +31,7 @@ from cryoscape.engines.subspace.start import (
 from cryoscape.engines.subspace.support import Support, change_box
 from cryoscape.particles.fourier_store import FourierStore
 
-_SETTLED_INFORMATION = 1.0
+_SETTLED_INFORMATION = 0.3
 """Held-out information, nats an image, from which on a larger radius must promise a gain."""
 _PRIOR_RADIUS, _PRIOR_ROUNDS = 32, 4
 _GUESS, _LEAST_SHARE = 0.05, 0.1
@@ -177,7 +177,7 @@ class SubspaceFit:
 
     def seconds_left(self, seconds: float) -> float | None:
         """Rough time left, given the time of the last iteration: passes cost as their number of pixels."""
-        pixels = [self.store.plane.count_within(radius) for radius in self.radii]
+        pixels = [self.store.plane.count_within(float(radius)) for radius in self.radii]
         now = pixels[self.place.level]
         ahead = sum(pixels[self.place.level + 1 :]) * 3 + now * 2 + pixels[-1]
         return seconds * ahead / now

@@ -13,7 +13,7 @@ _FIRST_PRECISION = 1e-3
 
 
 def mean_maps(
-    images: Images, support: Support, noise: Float[Tensor, " s"]
+    images: Images, support: Support, noise: Float[Tensor, " all"]
 ) -> tuple[Float[Tensor, "2 z y x"], Float[Tensor, " s"]]:
     """Reconstruct the mean map of each half set; its prior power is estimated in a few rounds.
 

@@ -36,7 +36,7 @@ class Images:
     @cached_property
     def n_pixels(self) -> int:
         """Frequencies used: a prefix of the half plane."""
-        return self.store.plane.count_within(self.radius)
+        return self.store.plane.count_within(float(self.radius))
 
     @cached_property
     def k(self) -> Float[Tensor, "p 2"]:
