@@ -45,8 +45,9 @@ def iterate(model: Model, support: Support, images: Images) -> tuple[Model, Post
     power = next_power(halves, support, model.power)
     change = whitening((halves[0].maps + halves[1].maps) / 2, found)
     maps = torch.stack([torch.einsum("ij,jzyx->izyx", change, half.maps) for half in halves])
-    better = Model(
-        maps, power @ (change**2).T, model.noise.clone(), next_spread(model.contrast_spread, found)
+    better = scaled(
+        Model(maps, power @ (change**2).T, model.noise.clone(), next_spread(model.contrast_spread, found)),
+        float(found.contrast.mean()),
     )
     better.noise[: len(done.noise)] = done.noise
     return better, found
@@ -60,14 +61,24 @@ def solve_halves(equations: list[NormalEquations], model: Model, support: Suppor
     ]
 
 
+def scaled(model: Model, contrast: float) -> Model:
+    """Maps as strong as images of this mean contrast say, so that it is 1 again.
+
+    Regularised maps are a little weak. Were that left to the contrasts, their spread about 1 and with it the
+    maps' weakness would grow without end.
+    """
+    return replace(model, maps=model.maps * contrast, power=model.power * contrast**2)
+
+
 def next_spread(spread: float, found: Posterior) -> float:
-    """Spread of the contrast: a step of expectation maximisation, twice as long as its plain form.
+    """Relative spread of the contrast: a step of expectation maximisation, twice as long as its plain form.
 
     Below a hundredth it cannot be told from none, and stays 0.
     """
     if spread <= 0:
         return 0.0
-    plain = float(((found.contrast - 1) ** 2 + found.contrast_variance).mean().sqrt())
+    mean = found.contrast.mean()
+    plain = float(((found.contrast - mean) ** 2 + found.contrast_variance).mean().sqrt() / mean)
     longer = plain * min(max(plain / spread, 0.5), 2.0)
     return longer if longer > _LEAST_SPREAD else 0.0
 
