@@ -137,7 +137,7 @@ def whitening(maps: Float[Tensor, "n z y x"], found: Posterior) -> Float[Tensor,
     change[0, 1:] = centre
     change[1:, 1:] = torch.linalg.cholesky(spread).T
     turned = torch.einsum("ij,jzyx->izyx", change.float(), maps)
-    flat = turned[1:].reshape(q, -1).double()
+    flat = turned[1:].flatten(1).double()
     _, vectors = torch.linalg.eigh(flat @ flat.T)
     rotation = torch.eye(q + 1, dtype=torch.float64, device=z.device)
     rotation[1:, 1:] = vectors.flip(1).T

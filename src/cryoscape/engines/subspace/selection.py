@@ -13,6 +13,8 @@ from cryoscape.engines.subspace.support import Support
 _SAMPLE = 2500
 _LEAST_SHARE = 0.002
 """Of the information, that a component must add to be kept."""
+_LEAST_INFORMATION = 0.02
+"""Nats an image: what the mean map's own faults can feign where all particles are alike."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
             count += len(part)
     information = (sums / max(count, 1)).tolist()
     best = max(range(most + 1), key=information.__getitem__)
+    if information[best] < _LEAST_INFORMATION:
+        return Choice(0, f"{most} tried add no more than {information[best]:.3f} nats an image held out")
     chosen = next(
         q for q in range(best + 1) if information[best] - information[q] <= _LEAST_SHARE * information[best]
     )
