@@ -1,4 +1,4 @@
-"""Images of Gaussian balls, whose transforms are known in closed form, and random numbers of the right shapes."""
+"""Images of Gaussian balls, whose transforms are known in closed form, and random numbers of right shapes."""
 
 from dataclasses import dataclass
 from pathlib import Path

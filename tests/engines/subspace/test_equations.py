@@ -1,5 +1,7 @@
 """Normal equations against an accumulation pixel by pixel, and their solution against numpy's."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -103,7 +105,7 @@ def test_slabs_together_are_the_whole(cuts: tuple[int, ...], plain: bool) -> Non
     whole = by_voxel(filled(images))
     edges = [*cuts, images.grid.half + 1]
     parts, seen = np.zeros_like(whole), []
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         slab = filled(images, first, last, plain=plain)
         parts += by_voxel(slab)
         seen.append(slab.positions())
