@@ -140,18 +140,6 @@ def test_the_solution_is_that_of_numpy() -> None:
     np.testing.assert_allclose(solved.inverses, inverses, rtol=1e-4, atol=1e-5)
 
 
-def test_solving_every_third_voxel_solves_those_alike() -> None:
-    images = random_images()
-    equations = filled(images)
-    precision = torch.ones(images.support.n_shells, 3)
-    all_of_them = equations.solve(precision, images.support)
-    some = equations.solve(precision, images.support, every=3)
-    assert len(some.position) == pytest.approx(len(all_of_them.position) / 3, rel=0.05)
-    full = torch.zeros(images.grid.n_voxels, 3, 2)
-    full[all_of_them.position] = all_of_them.values
-    torch.testing.assert_close(some.values, full[some.position], rtol=0, atol=1e-6)
-
-
 def test_where_no_image_tells_anything_the_mean_map_is_its_prior_zero() -> None:
     images = random_images()
     equations = NormalEquations(images.grid, 2, base_of(images))

@@ -132,7 +132,6 @@ class NormalEquations:
         weighted = block.ctf / noise_variance
         image, base = weighted * block.coefficients, weighted * block.ctf * base
         squared = weighted * block.ctf
-        n = self.n
         for b in range(len(tt)):
             flip = torch.where(negative[b], -1.0, 1.0)
             residual = image[b, :, None] * block.t[b] - base[b, :, None] * block.tt[b, 0]
@@ -148,7 +147,6 @@ class NormalEquations:
                 chosen = chosen & within
                 rows = torch.cat([real, part, left], dim=1)[chosen]
                 self.sums.index_add_(0, voxel[chosen], rows)
-        del n
 
     def _voxel(self, at: Int[Tensor, "p 3"]) -> tuple[Tensor, Tensor]:
         """Index in the slab of voxels (x, y, z), and whether they lie in it."""
@@ -168,20 +166,13 @@ class NormalEquations:
         position = (z[:, None] + self.grid.half) * plane + torch.arange(plane, device=z.device)
         return torch.where(twice[:, None], -1, position).reshape(-1)
 
-    def solve(self, precision: Float[Tensor, "s n"], support: Support, every: int = 1) -> "SlabSolution":
+    def solve(self, precision: Float[Tensor, "s n"], support: Support) -> "SlabSolution":
         """Solve voxel by voxel with a diagonal prior precision for each shell.
 
         The base map counts as known: the prior of its correction is centred on what takes it off again.
-
-        Parameters
-        ----------
-        every
-            Solve one voxel in so many only: enough for averages over shells.
         """
         position = self.positions()
         shell = torch.where(position >= 0, support.shell[position.clamp(min=0)], -1)
-        if every > 1:
-            shell[torch.arange(len(shell), device=shell.device) % every != 0] = -1
         used = torch.nonzero(shell >= 0)[:, 0]
         position, in_shell, sums = position[used], shell[used], self.sums
         base = self.base[position, 0] * precision[in_shell, 0, None]
@@ -192,7 +183,7 @@ class NormalEquations:
         self._solve_compiled(sums, precision, shell, solution, inverses)
         sums[used, 0] += base[:, 0]
         sums[used, self.n] += base[:, 1]
-        values = solution[used].view(len(used), 2, self.n).transpose(1, 2).to(precision)
+        values = solution.to(precision)[used].view(len(used), 2, self.n).transpose(1, 2)
         return SlabSolution(position, in_shell, values, inverses.to(precision))
 
     def _solve_compiled(

@@ -44,7 +44,7 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
             moments = image_moments(values[1 - which], support.grid, data, ctf, rotations, images.k, variance)
             for q in range(1, most + 1):
                 found = posterior(moments, n_components=q)  # the contrast changes little here
-                sums[q] += found.information.double().sum()
+                sums[q] += float(found.information.double().sum())
             count += len(part)
     information = (sums / max(count, 1)).tolist()
     best = max(range(most + 1), key=information.__getitem__)

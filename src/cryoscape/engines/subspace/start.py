@@ -43,10 +43,11 @@ def whole_mask(
         return sphere
     radius = min(_MASK_RADIUS, box // 2 - 1)
     small = box_for(radius, box)
-    support = Support(soft_sphere(small, (_SPHERE - _EDGE) * small, _EDGE * small), FourierGrid(radius))
+    ball = soft_sphere(small, (_SPHERE - _EDGE) * small, _EDGE * small, device=store.device)
+    support = Support(ball, FourierGrid(radius))
     halves, _ = mean_maps(Images(store, radius), support, total_power(store))
     density = low_pass(halves.mean(0), 0.8 * radius)
-    outside = radius_grid_3d(small) > _SPHERE * small * 0.9
+    outside = radius_grid_3d(small, device=store.device) > _SPHERE * small * 0.9
     noise = float((halves[0] - halves[1])[~outside].std()) / 2
     top = float(torch.quantile(density.flatten()[: 1 << 24], 0.999))
     mask = soft_mask_from_map(density, max(_THRESHOLD * top, 3 * noise), _DILATION * small, _EDGE * small)
