@@ -176,6 +176,16 @@ def test_iterations_gain_held_out_information_and_find_the_noise(balls: Balls) -
     np.testing.assert_allclose(model.noise[2:7], balls.noise_variance, rtol=0.06)
 
 
+def test_maps_do_not_weaken_while_contrasts_grow() -> None:
+    """The images' scale is in maps times contrasts: nothing but the contrast's mean of 1 holds it."""
+    balls = make_balls(300, 2.0, contrast_spread=0.3)
+    images, support, model = start(balls)
+    for _ in range(14):
+        model, found = iterate(model, support, images)
+    assert float(found.contrast.mean()) == pytest.approx(1, abs=0.1)
+    assert model.contrast_spread == pytest.approx(0.3, abs=0.04)
+
+
 def test_images_are_placed_by_the_maps_of_the_other_half(balls: Balls) -> None:
     images, support, model = start(balls)
     model, _ = iterate(model, support, images)
