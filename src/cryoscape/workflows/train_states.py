@@ -26,7 +26,7 @@ from cryoscape.workflows.train_states_plan import (
     read_subspace,
 )
 from cryoscape.workflows.train_subspace import train_subspace
-from cryoscape.workflows.training_images import find_images, fingerprint, load_images, to_device
+from cryoscape.workflows.training_images import dataset_args, find_images, fingerprint, load_images, to_device
 from cryoscape.workflows.training_session import log_to, nothing_left_behind
 
 __all__ = ["TrainStatesRequest", "TrainStatesResult", "train_states"]
@@ -153,19 +153,7 @@ def _write_files(
         engine=ENGINE,
         box_size=store.box_size,
         model_args={"zdim": zdim},
-        dataset_args={
-            "particles": absolute(request.particles),
-            "norm": [0.0, float(store.scale)],
-            "invert_data": store.config.invert,
-            "ind": absolute(request.ind),
-            "keepreal": False,
-            "window": store.config.window,
-            "window_r": store.config.window_radius,
-            "datadir": absolute(request.datadir),
-            "ctf": absolute(request.ctf),
-            "poses": absolute(request.poses),
-            "background": store.config.background,
-        },
+        dataset_args=dataset_args(request.source, store, float(store.scale)),
         training={**asdict(config), "subspace": absolute(request.subspace_folder)},
         record={
             "command": list(request.command) or sys.argv,

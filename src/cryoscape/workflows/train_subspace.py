@@ -33,7 +33,7 @@ from cryoscape.workflows.train_subspace_plan import (
     plan_subspace,
     training_section,
 )
-from cryoscape.workflows.training_images import find_images, fingerprint, load_images, to_device
+from cryoscape.workflows.training_images import dataset_args, find_images, fingerprint, load_images, to_device
 from cryoscape.workflows.training_session import StoppedBySignal, catch_signals, log_to, nothing_left_behind
 
 __all__ = ["TrainSubspaceRequest", "TrainSubspaceResult", "train_subspace"]
@@ -170,10 +170,6 @@ def _write_files(
     request: TrainSubspaceRequest, plan: SubspacePlan, store: FourierStore, zdim: int | None, **found: Any
 ) -> None:
     """Configuration, record and rows; ``zdim`` and ``found`` are known in full once training is done."""
-
-    def absolute(path: Path | None) -> str | None:
-        return None if path is None else str(path.resolve())
-
     mask_file = None if plan.mask is None else Path(request.mask)
     inputs = (request.particles, request.poses, request.ctf, request.ind, mask_file)
     write_run_files(
@@ -181,19 +177,7 @@ def _write_files(
         engine=ENGINE,
         box_size=store.box_size,
         model_args={"zdim": zdim},
-        dataset_args={
-            "particles": absolute(request.particles),
-            "norm": [0.0, float(store.scale)],
-            "invert_data": store.config.invert,
-            "ind": absolute(request.ind),
-            "keepreal": False,
-            "window": store.config.window,
-            "window_r": store.config.window_radius,
-            "datadir": absolute(request.datadir),
-            "ctf": absolute(request.ctf),
-            "poses": absolute(request.poses),
-            "background": store.config.background,
-        },
+        dataset_args=dataset_args(request.source, store, float(store.scale)),
         training=training_section(request, plan.config),
         record={
             "command": list(request.command) or sys.argv,

@@ -27,7 +27,14 @@ from cryoscape.engines.vae.run_store import (
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.workflows.progress import format_seconds, progress
-from cryoscape.workflows.training_images import ImageSource, find_images, fingerprint, load_images, to_device
+from cryoscape.workflows.training_images import (
+    ImageSource,
+    dataset_args,
+    find_images,
+    fingerprint,
+    load_images,
+    to_device,
+)
 from cryoscape.workflows.training_plan import (
     TrainingPlan,
     TrainVaeRequest,
@@ -64,9 +71,7 @@ def train_vae(request: TrainVaeRequest) -> TrainVaeResult:
     """
     folder = request.outdir
     check_request(request)
-    images = find_images(
-        ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
-    )
+    images = find_images(_source(request))
     plan = plan_training(request, images.box_size)
     if request.force and request.load is None and holds_run(folder):
         remove_run(folder)
@@ -79,6 +84,10 @@ def train_vae(request: TrainVaeRequest) -> TrainVaeResult:
             store = load_images(images, preprocessing(request), folder, request.lazy)
             trainer = _prepare(request, plan, store)
             return _train(request, trainer, caught)
+
+
+def _source(request: TrainVaeRequest) -> ImageSource:
+    return ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
 
 
 @contextmanager
@@ -141,28 +150,12 @@ def _describe(trainer: Trainer) -> None:
 
 
 def _write_files(request: TrainVaeRequest, trainer: Trainer, model: ModelConfig, config: TrainConfig) -> None:
-    def absolute(path: Path | None) -> str | None:
-        return None if path is None else str(path.resolve())
-
     inputs = [p for p in (request.particles, request.poses, request.ctf, request.ind) if p is not None]
     store = trainer.store
     write_run_files(
         request.outdir,
         model,
-        dataset_args={
-            "particles": absolute(request.particles),
-            "norm": [0.0, float(trainer.norm_std)],
-            "invert_data": store.config.invert,
-            "ind": absolute(request.ind),
-            "keepreal": False,
-            "window": store.config.window,
-            "window_r": store.config.window_radius,
-            "datadir": absolute(request.datadir),
-            "ctf": absolute(request.ctf),
-            "poses": absolute(request.poses),
-            "do_pose_sgd": False,
-            "background": store.config.background,
-        },
+        dataset_args=dataset_args(_source(request), store, float(trainer.norm_std)),
         training={**asdict(config), "preset": request.preset},
         record={
             "command": list(request.command) or sys.argv,

@@ -95,6 +95,28 @@ def _find_store(source: ImageSource) -> FoundImages:
     return FoundImages(store.particles, store)
 
 
+def dataset_args(source: ImageSource, store: FourierStore, norm_std: float) -> dict[str, Any]:
+    """What config.yaml keeps of the images, in upstream's layout: files, sign, window and normalisation."""
+
+    def absolute(path: Path | None) -> str | None:
+        return None if path is None else str(path.resolve())
+
+    return {
+        "particles": absolute(source.particles),
+        "norm": [0.0, norm_std],
+        "invert_data": store.config.invert,
+        "ind": absolute(source.ind),
+        "keepreal": False,
+        "window": store.config.window,
+        "window_r": store.config.window_radius,
+        "datadir": absolute(source.datadir),
+        "ctf": absolute(source.ctf),
+        "poses": absolute(source.poses),
+        "do_pose_sgd": False,
+        "background": store.config.background,
+    }
+
+
 def load_images(found: FoundImages, config: PreprocessConfig, folder: Path, on_disk: bool) -> FourierStore:
     """Coefficients of all images, in memory where they fit and `on_disk` is not asked for, else in `folder`.
 
