@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from bounds import Bounds, place_of_states
+from cryoscape.analysis.leakage import leakage, truth_imbalance
 from cryoscape.engines.run_folder import LoadedRun, RunFolder, load_run
 from cryoscape.io.legacy_pickle import read_latents
 from cryoscape.particles.readers import load_particles
 from datasets import Truth
-from leakage import leakage, truth_imbalance
 from scores import (
     PathScore,
     best_cluster,
