@@ -1,0 +1,238 @@
+"""Has training converged, since when, and has it gone on for too long: in words, from the curves of Box 1."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cryoscape.analysis.convergence_plateau import FEWEST_POINTS, Measure, Plateau, find_plateau
+
+State = Literal["converged", "not converged", "overtrained", "cannot be judged"]
+
+DRIFT_COSINE_DISTANCE = 0.8
+"""A median cosine distance of successive shifts below this says that particles still drift."""
+_NOISE_GROWTH = 1.15
+_HIGH_FREQUENCY_GROWTH = 1.3
+_MOST_MAPS = 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class MapCurves:
+    """What is known of the maps at the maxima, by used epoch.
+
+    Attributes
+    ----------
+    epoch : (e,) used epochs.
+    correlation, fsc_nyquist : (maps, e - 1) with the map of the used epoch before.
+    solvent_noise, high_frequency_share : (maps, e) see `convergence_maps.MapQuality`.
+    """
+
+    epoch: Int[np.ndarray, " e"]
+    correlation: Float[np.ndarray, "m p"]
+    fsc_nyquist: Float[np.ndarray, "m p"]
+    solvent_noise: Float[np.ndarray, "m e"]
+    high_frequency_share: Float[np.ndarray, "m e"]
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of overtraining in words, and the last used epoch that does not show it."""
+
+    text: str
+    good_epoch: int
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the curves say together.
+
+    Attributes
+    ----------
+    first_converged_epoch : by which most of the measures had become flat; None where they have not.
+    suggested_epoch : to analyse; None where training should go on first.
+    plateaus : of each measure, in the order given.
+    """
+
+    state: State
+    first_converged_epoch: int | None
+    suggested_epoch: int | None
+    plateaus: tuple[tuple[Measure, Plateau], ...]
+    unsettled: tuple[str, ...]
+    overtraining: tuple[Sign, ...]
+
+
+def map_measures(maps: MapCurves) -> tuple[Measure, ...]:
+    """Medians over maps of the correlation and of the FSC at Nyquist, as measures of the decoder."""
+    epoch = maps.epoch[1:]
+    return (
+        Measure("map-to-map correlation", "decoder", epoch, _median(maps.correlation), 0.005),
+        Measure("map-to-map FSC at Nyquist", "decoder", epoch, _median(maps.fsc_nyquist), 0.03),
+    )
+
+
+def judge(measures: Sequence[Measure], maps: MapCurves | None, last_epoch: int) -> Verdict:
+    """Weigh all measures: converged is the epoch by which most of them have become flat (protocol, step 7).
+
+    Parameters
+    ----------
+    measures : of the whole network, encoder and decoder.
+    maps : for signs of overtraining; None where no maps were made.
+    last_epoch : the analysed one.
+    """
+    plateaus = tuple((m, find_plateau(m)) for m in measures)
+    judged = [(m, p) for m, p in plateaus if p.judged]
+    unsettled = tuple(_still_changing(m, p) for m, p in judged if not _settled(m, p))
+    flat = sorted(p.epoch for m, p in judged if p.epoch is not None and _settled(m, p))
+    most = len(judged) // 2 + 1
+    first = flat[most - 1] if len(flat) >= most else None
+    signs = () if maps is None else overtraining_signs(maps)
+    if signs:
+        state: State = "overtrained"
+        suggested: int | None = min(sign.good_epoch for sign in signs)
+    elif len(judged) < 3:
+        state, first, suggested = "cannot be judged", None, None
+    elif first is None:
+        state, suggested = "not converged", None
+    else:
+        state, suggested = "converged", last_epoch
+    return Verdict(state, first, suggested, plateaus, unsettled, signs)
+
+
+def part_converged(verdict: Verdict, part: str) -> int | None:
+    """Epoch by which most measures of one part of the network had become flat; None where they have not."""
+    judged = [(m, p) for m, p in verdict.plateaus if m.part == part and p.judged]
+    flat = sorted(p.epoch for m, p in judged if p.epoch is not None and _settled(m, p))
+    most = len(judged) // 2 + 1
+    return flat[most - 1] if judged and len(flat) >= most else None
+
+
+def overtraining_signs(maps: MapCurves) -> tuple[Sign, ...]:
+    """Signs that maps become worse, looked for once their correlation has come near its best.
+
+    Before that, sharper maps and their noise cannot be told apart. Fewer than four used epochs show none.
+    """
+    if len(maps.epoch) < FEWEST_POINTS or not np.isfinite(maps.correlation).any():
+        return ()
+    correlation = _median(maps.correlation)
+    best = np.nanmax(correlation)
+    near = max(0.01, 0.1 * float(best - np.nanmin(correlation)))
+    start = int(np.flatnonzero(correlation >= best - near)[0]) + 1
+    found = (
+        _falling(maps.epoch, maps.fsc_nyquist, 0.05, "the FSC at Nyquist between successive maps falls"),
+        _falling(maps.epoch, maps.correlation, 0.01, "the correlation between successive maps falls"),
+        _growing(maps.epoch, maps.solvent_noise, start, _NOISE_GROWTH, "noise outside the particle grows"),
+        _sharper_without_agreement(maps, start),
+    )
+    return tuple(sign for sign in found if sign is not None)
+
+
+def sentences(verdict: Verdict, last_epoch: int) -> tuple[str, ...]:
+    """The verdict for readers, the conclusion first."""
+    first = verdict.first_converged_epoch
+    lines: list[str] = []
+    if verdict.state == "cannot be judged":
+        lines.append("Convergence cannot be judged: there are too few epochs to see a plateau.")
+        lines.append("Train for more epochs, or compare more of them with a smaller --epoch-interval.")
+    elif verdict.state == "not converged":
+        lines.append(f"Not converged by epoch {last_epoch}: most measures still change. Train further.")
+    elif verdict.state == "converged":
+        lines.append(
+            f"Converged: most measures have been flat since epoch {first}, and no sign of overtraining is "
+            f"seen. Analyse epoch {verdict.suggested_epoch}."
+        )
+    else:
+        since = "" if first is None else f" Most measures have been flat since epoch {first}."
+        lines.append(
+            f"Overtrained: maps become worse after epoch {verdict.suggested_epoch}.{since} Look at the maps, "
+            f"and analyse epoch {verdict.suggested_epoch}."
+        )
+    lines += [f"Sign of overtraining: {sign.text}." for sign in verdict.overtraining]
+    lines += [f"Still changing: {text}." for text in verdict.unsettled]
+    return tuple(lines)
+
+
+def plateau_text(measure: Measure, plateau: Plateau) -> str:
+    """Since when a measure is flat, in a few words."""
+    if not plateau.judged:
+        return "too few epochs"
+    return f"epoch {plateau.epoch}" if _settled(measure, plateau) else "still changing"
+
+
+def _settled(measure: Measure, plateau: Plateau) -> bool:
+    return plateau.epoch is not None and not _drifts(measure)
+
+
+def _drifts(measure: Measure) -> bool:
+    """Shifts that keep their direction are no convergence, however steady they are."""
+    if measure.name != "cosine distance of shifts":
+        return False
+    last = measure.value[np.isfinite(measure.value)][-3:]
+    return bool(len(last) and np.median(last) < DRIFT_COSINE_DISTANCE)
+
+
+def _still_changing(measure: Measure, plateau: Plateau) -> str:
+    if plateau.epoch is not None:
+        return f"{measure.name}: particles still drift in one direction"
+    way = "falling" if plateau.recent_change < 0 else "rising"
+    share = 100 * plateau.recent_share
+    if share < 5:
+        return f"{measure.name}: reached its last level only recently"
+    return (
+        f"{measure.name}: still {way}, by {share:.0f} % of its whole change in the last fifth of the epochs"
+    )
+
+
+def _median(values: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " n"]:
+    """Median over maps; NaN where no map has a value."""
+    out = np.full(values.shape[1], np.nan)
+    known = np.isfinite(values).any(axis=0)
+    out[known] = np.nanmedian(values[:, known], axis=0)
+    return out
+
+
+def _falling(epoch: np.ndarray, values: np.ndarray, least: float, text: str) -> Sign | None:
+    """A median over maps that has passed its peak, by more than its noise, in most maps."""
+    curve = _median(values)
+    if not np.isfinite(curve).all():
+        return None
+    peak = int(curve.argmax())
+    end = float(curve[-2:].mean())
+    fall = float(curve[peak]) - end
+    noise = float(np.median(np.abs(np.diff(curve, 2)))) if len(curve) > 3 else 0.0
+    if peak > len(curve) - 3 or fall < max(least, 2 * noise):
+        return None
+    falls = np.nanmean(values[:, -2:], axis=1) < values[:, peak]
+    if falls.mean() < _MOST_MAPS:
+        return None
+    good = int(epoch[peak + 1])
+    return Sign(f"{text} from {curve[peak]:.3g} at epoch {good} to {curve[-1]:.3g}", good)
+
+
+def _growing(epoch: np.ndarray, values: np.ndarray, start: int, factor: float, text: str) -> Sign | None:
+    """A median over maps that has grown steadily since its lowest value from `start` on, in most maps."""
+    known = values[np.isfinite(values).all(axis=1)]
+    if not len(known):
+        return None
+    curve = np.median(known, axis=0)
+    low = start + int(curve[start:].argmin())
+    after = curve[low:]
+    if len(after) < 3 or after[0] <= 0 or after[-1] < factor * after[0]:
+        return None
+    steadily = (np.diff(after) > 0).mean() >= 0.6
+    if not steadily or (known[:, -1] > known[:, low]).mean() < _MOST_MAPS:
+        return None
+    grown = after[-1] / after[0]
+    return Sign(f"{text}, by a factor of {grown:.2f} since epoch {int(epoch[low])}", int(epoch[low]))
+
+
+def _sharper_without_agreement(maps: MapCurves, start: int) -> Sign | None:
+    """Power at high frequencies that grows while maps agree no better there: noise, not detail."""
+    text = "high frequencies grow stronger, but maps agree no better there"
+    sign = _growing(maps.epoch, maps.high_frequency_share, start, _HIGH_FREQUENCY_GROWTH, text)
+    if sign is None:
+        return None
+    agreement = _median(maps.fsc_nyquist)
+    place = max(int(np.searchsorted(maps.epoch, sign.good_epoch)) - 1, 0)
+    return sign if agreement[-1] <= agreement[place] + 0.02 else None
