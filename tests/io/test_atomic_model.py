@@ -41,6 +41,8 @@ def test_atoms_of_the_first_model_with_the_likeliest_conformation(pdb: Path) -> 
     assert model.chain.tolist() == ["A", "A", "A", "A", "B", "B"]
     assert model.residue_name.tolist() == ["GLY", "GLY", "GLY", "ALA", "ZN", "HOH"]
     assert model.residue.tolist() == [1, 1, 1, 2, 5, 6]
+    assert model.insertion.tolist() == [""] * 6
+    assert model.atomic_number.tolist() == [7, 6, 1, 7, 30, 8]
     np.testing.assert_allclose(model.b_factor, [10, 12, 13, 20, 30, 40])
     np.testing.assert_allclose(model.occupancy, [1, 0.7, 1, 0.6, 1, 1], atol=1e-6)
     np.testing.assert_allclose(model.coordinates_angstrom[1], [11.7, 6.1, -5.2])

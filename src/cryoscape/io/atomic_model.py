@@ -23,6 +23,7 @@ class AtomicModel:
     chain : (A,) text, author's chain names.
     residue_name : (A,) text, "ALA", "G".
     residue : (A,) int64, author's residue numbers.
+    insertion : (A,) text, insertion codes of the residues, "" mostly.
     atom_name : (A,) text, "CA".
     b_factor : (A,) float64, square angstrom.
     occupancy : (A,) float64.
@@ -33,12 +34,20 @@ class AtomicModel:
     chain: np.ndarray
     residue_name: np.ndarray
     residue: np.ndarray
+    insertion: np.ndarray
     atom_name: np.ndarray
     b_factor: np.ndarray
     occupancy: np.ndarray
 
     def __len__(self) -> int:
         return len(self.element)
+
+    @property
+    def atomic_number(self) -> np.ndarray:
+        """Electrons of each atom (A,), float64; 0 where the element is unknown."""
+        kinds, where = np.unique(self.element, return_inverse=True)
+        numbers = [int(gemmi.Element(str(kind)).atomic_number) for kind in kinds]
+        return np.array(numbers, dtype=np.float64)[where]
 
     def select(self, atoms: np.ndarray) -> "AtomicModel":
         """Only some atoms: a boolean mask (A,) or row numbers."""
@@ -76,13 +85,14 @@ def read_atomic_model(path: PathLikeStr, waters: bool = True) -> AtomicModel:
     rows = _rows(structure[0]) if len(structure) else []
     if not rows:
         raise InputError(f"{path} holds no atoms; give a model in PDB or mmCIF format")
-    coordinates, element, chain, name, number, atom, b_factor, occupancy = zip(*rows, strict=True)
+    coordinates, element, chain, name, number, insertion, atom, b_factor, occupancy = zip(*rows, strict=True)
     return AtomicModel(
         coordinates_angstrom=np.array(coordinates, dtype=np.float64),
         element=np.array(element),
         chain=np.array(chain),
         residue_name=np.array(name),
         residue=np.array(number, dtype=np.int64),
+        insertion=np.array(insertion),
         atom_name=np.array(atom),
         b_factor=np.array(b_factor, dtype=np.float64),
         occupancy=np.array(occupancy, dtype=np.float64),
@@ -97,7 +107,7 @@ def _rows(model: Any) -> list[tuple[Any, ...]]:
             residues = list(alternatives)
             kept = _kept_conformation(residues)
             for residue in residues:
-                common = (chain.name, residue.name, residue.seqid.num)
+                common = (chain.name, residue.name, residue.seqid.num, residue.seqid.icode.strip())
                 rows += [
                     (atom.pos.tolist(), atom.element.name, *common, atom.name, atom.b_iso, atom.occ)
                     for atom in residue

@@ -1,0 +1,144 @@
+"""Classes of maps and blocks of elements that go together, from a table of occupancies."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.cluster.hierarchy import cophenet, fcluster, leaves_list, linkage
+from scipy.spatial.distance import pdist
+
+from cryoscape.errors import InputError
+
+Scaling = Literal["global", "column", "minmax", "zscore", "none"]
+LinkageMethod = Literal["ward", "average", "complete", "single"]
+
+_MAX_ORDERED = 1500
+"""Above this many leaves neighbours are not sorted: it costs the cube of the number."""
+_MAX_SUGGESTED = 30
+_MARKED_DROP = 1.2
+
+
+def rescale(
+    occupancy: Float[np.ndarray, "n e"],
+    how: Scaling = "global",
+    percentiles: tuple[float, float] = (10.0, 90.0),
+) -> Float[np.ndarray, "n e"]:
+    """Occupancies on a common scale, for clustering and display.
+
+    Parameters
+    ----------
+    occupancy
+        Maps by elements.
+    how
+        "global": clip to the percentiles of all values together and stretch them to 0 to 1, as published;
+        "column": the same with the percentiles of each element; "minmax": each element from its lowest to its
+        highest value; "zscore": each element less its mean, over its standard deviation; "none".
+        What does not vary becomes 0.
+    percentiles
+        Low and high, of "global" and "column".
+
+    Raises
+    ------
+    InputError
+        For percentiles that do not rise.
+    """
+    low_at, high_at = percentiles
+    if not 0 <= low_at < high_at <= 100:
+        raise InputError(f"--percentiles {low_at:g} {high_at:g}: expected two that rise, from 0 to 100")
+    if how == "none":
+        return occupancy.copy()
+    if how == "zscore":
+        return _divided(occupancy - occupancy.mean(axis=0), occupancy.std(axis=0))
+    if how == "minmax":
+        low, high = occupancy.min(axis=0), occupancy.max(axis=0)
+    elif how == "column":
+        low, high = np.percentile(occupancy, [low_at, high_at], axis=0)
+    else:
+        low, high = np.percentile(occupancy, [low_at, high_at])
+    return _divided(np.clip(occupancy, low, high) - low, np.asarray(high - low))
+
+
+def _divided(values: np.ndarray, by: np.ndarray) -> np.ndarray:
+    width = np.broadcast_to(by, values.shape)
+    return np.divide(values, width, out=np.zeros_like(values), where=width > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """A hierarchical clustering.
+
+    Attributes
+    ----------
+    links : (n - 1, 4) as scipy's `linkage` returns.
+    order : (n,) items in the order of the leaves.
+    """
+
+    links: Float[np.ndarray, "m 4"]
+    order: Int[np.ndarray, " n"]
+
+    def cut(self, threshold: float) -> Int[np.ndarray, " n"]:
+        """Class of each item, from 0 in the order of the leaves; joined where links are at or below it."""
+        return self._numbered(fcluster(self.links, threshold, criterion="distance"))
+
+    def cut_to(self, n: int) -> Int[np.ndarray, " n"]:
+        """At most n classes, numbered from 0 in the order of the leaves."""
+        return self._numbered(fcluster(self.links, n, criterion="maxclust"))
+
+    def threshold_for(self, n: int) -> float:
+        """Distance halfway between the links that leave n classes and n - 1."""
+        heights = np.sort(self.links[:, 2])
+        n = min(max(n, 1), len(self.order))
+        below = heights[-n] if n <= len(heights) else 0.0
+        above = heights[1 - n] if n > 1 else 1.1 * heights[-1]
+        return float((below + above) / 2)
+
+    def _numbered(self, labels: np.ndarray) -> Int[np.ndarray, " n"]:
+        _, first = np.unique(labels[self.order], return_index=True)
+        by_place = labels[self.order][np.sort(first)]
+        rank = np.empty(int(labels.max()) + 1, dtype=np.int64)
+        rank[by_place] = np.arange(len(by_place))
+        return rank[labels]
+
+
+def grow_tree(items: Float[np.ndarray, "n d"], method: LinkageMethod = "ward") -> Tree:
+    """Cluster the rows of a table by Euclidean distance; similar items lie together, fuller ones first.
+
+    Raises
+    ------
+    InputError
+        For fewer than two items.
+    """
+    if len(items) < 2:
+        raise InputError(f"clustering needs 2 items at least, found {len(items)}")
+    distances = pdist(items)
+    links = linkage(distances, method=method, optimal_ordering=2 < len(items) <= _MAX_ORDERED)
+    order = leaves_list(links)
+    rank = np.arange(len(order)) - (len(order) - 1) / 2
+    if float(rank @ items[order].mean(axis=1)) > 0:
+        links = links[:, [1, 0, 2, 3]]  # each pair the other way round: the order reversed
+        order = order[::-1]
+    return Tree(np.ascontiguousarray(links), np.asarray(order, dtype=np.int64))
+
+
+def cophenetic_correlation(tree: Tree, items: Float[np.ndarray, "n d"]) -> float:
+    """How faithfully the tree keeps the distances between the items, up to 1."""
+    return float(cophenet(tree.links, pdist(items))[0])
+
+
+def suggested_number(tree: Tree, most: int = _MAX_SUGGESTED) -> int:
+    """How many classes the tree itself suggests: those above its last marked drop.
+
+    Links within classes, which join what noise tells apart, fall slowly with their rank; those between
+    classes stand above them. The last link, seen from the top, that is a fifth higher than the next one is
+    taken as the lowest between classes; where there is none, the largest relative drop decides.
+    """
+    heights = np.sort(tree.links[:, 2])[::-1]
+    most = min(most, len(tree.order) // 2)
+    if most < 2:
+        return min(len(tree.order), 2)
+    upper, lower = heights[: most - 1], heights[1:most]
+    drops = np.divide(upper, lower, out=np.full(len(upper), np.inf), where=lower > 0)
+    drops[upper <= 0] = 1.0
+    marked = np.flatnonzero(drops >= _MARKED_DROP)
+    return 2 + int(marked[-1] if len(marked) else drops.argmax())
