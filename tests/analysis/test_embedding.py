@@ -3,7 +3,13 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score
 
-from cryoscape.analysis.embedding import check_latents, principal_components, umap_embedding
+from cryoscape.analysis.embedding import (
+    _place,
+    check_latents,
+    principal_components,
+    umap_embedding,
+    umap_seconds,
+)
 from cryoscape.errors import InputError
 
 
@@ -57,8 +63,9 @@ def test_umap_of_few_particles():
 
 def test_umap_beyond_the_limit_places_the_rest_with_its_neighbours():
     z, labels = planted(n=900)
-    layout = umap_embedding(z, n_epochs=60, max_fitted=300)
+    layout = umap_embedding(z, n_epochs=60, max_whole=400, n_fitted=300)
     assert layout.shape == (900, 2)
+    assert len(np.unique(layout, axis=0)) > 850
     found = KMeans(4, n_init=5, random_state=0).fit_predict(layout)
     assert adjusted_mutual_info_score(labels, found) > 0.95
 
@@ -74,3 +81,16 @@ def test_umap_beyond_the_limit_places_the_rest_with_its_neighbours():
 def test_unusable_latents_are_named(z, words):
     with pytest.raises(InputError, match=rf"z\.pkl.*{words}"):
         check_latents(z, "z.pkl")
+
+
+def test_a_particle_between_islands_of_the_layout_is_put_on_one():
+    fitted = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [90.0, 0.0]])
+    index = np.array([[0, 1, 2], [1, 0, 2], [0, 1, 3], [3, 0, 1]])
+    distance = np.array([[1.0, 1.0, 1.0], [0.0, 1.0, 2.0], [1.0, 1.0, 1.0], [1.0, 2.0, 2.0]])
+    found = _place(distance, index, fitted)
+    np.testing.assert_allclose(found, [[1 / 3, 1 / 3], [1, 0], [0.5, 0], [90, 0]], atol=1e-5)
+
+
+def test_time_of_umap_grows_with_the_particles_laid_out():
+    assert 40 < umap_seconds(131_899) < 100
+    assert umap_seconds(1_000_000) < 2 * umap_seconds(500_000)

@@ -20,6 +20,7 @@ def analyze(
     low_pass: float | None = None,
     crop: int | None = None,
     ksample: int = 20,
+    gmm: int | None = None,
     pc: int = 2,
     n_per_pc: int = 10,
     skip_vol: bool = False,
@@ -60,6 +61,8 @@ def analyze(
         Cut out the central box of this many voxels; the origin in the header keeps the place.
     ksample
         Number of k-means clusters, with a map at the centre of each.
+    gmm
+        Number of clusters of a Gaussian mixture, with a map at the centre of each [no mixture].
     pc
         Number of principal components along which maps are made.
     n_per_pc
@@ -71,7 +74,7 @@ def analyze(
     vol_start_index
         Number of the first map of each folder.
     seed
-        Of k-means and UMAP.
+        Of k-means, the mixture and UMAP.
     device
         auto, cpu, cuda or mps.
     force
@@ -83,6 +86,7 @@ def analyze(
 
     options = AnalyzeOptions(
         ksample=ksample,
+        gmm=gmm,
         pc=pc,
         n_per_pc=n_per_pc,
         skip_vol=skip_vol,

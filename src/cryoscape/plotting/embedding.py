@@ -1,5 +1,6 @@
 """Pictures of particles in two dimensions: points, densities, marginals, clusters and paths."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,16 +101,20 @@ def plot_marginals(plane: Plane, title: str = "") -> Figure:
 
 @styled
 def plot_clusters(
-    plane: Plane, labels: Int[np.ndarray, " n"], center_rows: Int[np.ndarray, " k"], title: str = ""
+    plane: Plane,
+    labels: Int[np.ndarray, " n"],
+    center_rows: Int[np.ndarray, " k"],
+    title: str = "",
+    numbers: Sequence[str] | None = None,
 ) -> Figure:
-    """Particles coloured by cluster, on-data centres numbered as the files are."""
+    """Particles coloured by cluster, on-data centres numbered as the files are (or as given)."""
     k = len(center_rows)
     figure = new_figure()
     ax = _axes(figure, plane, title or f"k-means, {k} clusters")
     colors = cluster_colors(k)
     order = np.random.default_rng(0).permutation(len(plane))  # no cluster hides the others
     _points(ax, plane, colors[labels[order]], order)
-    number_labels(ax, plane.points[center_rows], [str(i) for i in range(k)])
+    number_labels(ax, plane.points[center_rows], numbers or [str(i) for i in range(k)])
     return figure
 
 

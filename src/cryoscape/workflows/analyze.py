@@ -4,30 +4,29 @@ Numbers (tables, labels, latent coordinates) are written first, maps next, pictu
 UMAP that fails is logged and takes nothing else with it.
 """
 
-import hashlib
-import json
 import logging
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cryoscape import __version__
 from cryoscape.analysis.clustering import Clusters, cluster_kmeans
 from cryoscape.analysis.embedding import (
     PrincipalComponents,
     check_latents,
     principal_components,
     umap_embedding,
+    umap_seconds,
 )
-from cryoscape.analysis.maps import MapOptions, check_map_options
+from cryoscape.analysis.maps import check_map_options
+from cryoscape.analysis.mixture import Mixture, cluster_gmm
 from cryoscape.analysis.neighbours import support, typical_radius
-from cryoscape.analysis.traversal import Spacing, pc_path
+from cryoscape.analysis.traversal import pc_path
 from cryoscape.engines.run_folder import LoadedRun, load_run
 from cryoscape.errors import InputError
 from cryoscape.typing import Latents
+from cryoscape.workflows.analyze_imaging import find_leaks, read_imaging, verdict
 from cryoscape.workflows.analyze_maps import MapSet, write_map_sets
 from cryoscape.workflows.analyze_results import (
     SETTINGS_FILE,
@@ -39,36 +38,12 @@ from cryoscape.workflows.analyze_results import (
     write_particles,
     write_umap,
 )
+from cryoscape.workflows.analyze_settings import AnalyzeOptions, analysis_settings, check_analysis_folder
+from cryoscape.workflows.progress import format_seconds
+
+__all__ = ["AnalyzeOptions", "AnalyzeResult", "analyze", "analyze_loaded"]
 
 logger = logging.getLogger("cryoscape")
-
-
-@dataclass(frozen=True)
-class AnalyzeOptions:
-    """Settings of `analyze`."""
-
-    ksample: int = 20
-    """Number of k-means clusters, with a map at the on-data centre of each."""
-    pc: int = 2
-    """Number of principal components along which maps are made."""
-    n_per_pc: int = 10
-    """Maps along each component."""
-    limits_percentile: tuple[float, float] = (1.0, 99.0)
-    """Percentiles of the particles between which the paths run."""
-    spacing: Spacing = "even"
-    """Spacing of the points of the paths."""
-    skip_vol: bool = False
-    """Make no maps."""
-    skip_umap: bool = False
-    """Do not compute UMAP."""
-    pixel_size_angstrom: float | None = None
-    """Pixel size of the training images; None: from the run."""
-    maps: MapOptions = field(default_factory=MapOptions)
-    """Hand, sign, resolution and box of the maps."""
-    vol_start_index: int = 0
-    """Number in the name of the first map of each folder."""
-    seed: int = 0
-    """Of k-means and UMAP."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +102,19 @@ def analyze_loaded(
         raise InputError(
             f"--pc must be 0 or more and --n-per-pc 1 or more, found {options.pc} and {options.n_per_pc}."
         )
+    if options.gmm is not None and options.gmm < 1:
+        raise InputError(f"--gmm: the number of clusters must be at least 1, found {options.gmm}.")
     native = _native_pixel_size(run, options)
     if not options.skip_vol:
         check_map_options(options.maps, run.source.box_size, native)
-    settings = _settings(run, options, native)
-    reuse_umap = _check_folder(folder, settings, force)
+    settings = analysis_settings(run, options, native)
+    reuse_umap = check_analysis_folder(folder, settings, force)
     results = _compute(run, options, native)
     folder.mkdir(parents=True, exist_ok=True)
     write_numbers(folder, results)
     write_json(folder / SETTINGS_FILE, settings)
+    if results.leaks:
+        logger.info("%s", verdict(results.leaks))
 
     layout = _umap(folder, run.z, options, reuse_umap)
     write_particles(folder, results, layout)
@@ -161,24 +140,52 @@ def analyze_loaded(
 def _compute(run: LoadedRun, options: AnalyzeOptions, native: float) -> Results:
     components = principal_components(run.z)
     clusters = cluster_kmeans(run.z, options.ksample, seed=options.seed)
+    _say_if_fewer(clusters)
+    mixture: Mixture | None = None
+    if options.gmm is not None:
+        mixture = cluster_gmm(run.z, options.gmm, seed=options.seed)
+        _say_if_fewer(mixture.clusters)
+    radius = typical_radius(run.z)
+    imaging = read_imaging(run)
+    return Results(
+        z=run.z,
+        logvar=run.logvar,
+        original_rows=run.original_rows,
+        components=components,
+        clusters=clusters,
+        paths=_paths(run.z, components, options, radius),
+        support_radius=radius,
+        native_pixel_size_angstrom=native,
+        latents=run.latents,
+        mixture=mixture,
+        imaging=imaging,
+        leaks=find_leaks(run, imaging, options.seed),
+    )
+
+
+def _say_if_fewer(clusters: Clusters) -> None:
     if clusters.k < clusters.requested:
         logger.warning(
             "Only %d of %d clusters: there are no more distinct particles", clusters.k, clusters.requested
         )
-    n_paths = min(options.pc, run.z.shape[1])
+
+
+def _paths(
+    z: Latents, components: PrincipalComponents, options: AnalyzeOptions, radius: float
+) -> tuple[Path1D, ...]:
+    n_paths = min(options.pc, z.shape[1])
     if n_paths < options.pc:
         logger.warning("Only %d of %d components: the latent space has no more", n_paths, options.pc)
-    radius = typical_radius(run.z)
     paths = []
     for component in range(1, n_paths + 1):
-        z = pc_path(
+        points = pc_path(
             components,
             component,
             n_points=options.n_per_pc,
             limits_percentile=options.limits_percentile,
             spacing=options.spacing,
         )
-        near = support(run.z, z, radius)
+        near = support(z, points, radius)
         if not near.all():
             logger.warning(
                 "PC%d: %d of %d points of the path have no particle within %.3g: read their maps with care",
@@ -187,18 +194,8 @@ def _compute(run: LoadedRun, options: AnalyzeOptions, native: float) -> Results:
                 len(near),
                 radius,
             )
-        paths.append(Path1D(component, z, near))
-    return Results(
-        z=run.z,
-        logvar=run.logvar,
-        original_rows=run.original_rows,
-        components=components,
-        clusters=clusters,
-        paths=tuple(paths),
-        support_radius=radius,
-        native_pixel_size_angstrom=native,
-        latents=run.latents,
-    )
+        paths.append(Path1D(component, points, near))
+    return tuple(paths)
 
 
 def _native_pixel_size(run: LoadedRun, options: AnalyzeOptions) -> float:
@@ -215,58 +212,6 @@ def _native_pixel_size(run: LoadedRun, options: AnalyzeOptions) -> float:
     return given
 
 
-def _settings(run: LoadedRun, options: AnalyzeOptions, native: float) -> dict[str, Any]:
-    return {
-        "cryoscape": __version__,
-        "run": run.folder.path.name,
-        "engine": run.engine,
-        "epoch": run.epoch,
-        "n_particles": len(run.z),
-        "latents_sha256": hashlib.sha256(np.ascontiguousarray(run.z).tobytes()).hexdigest(),
-        "native_pixel_size_angstrom": native,
-        "options": json.loads(json.dumps(asdict(options))),
-    }
-
-
-# settings that change files of the same name; others (more clusters, maps after --skip-vol) only add files
-_REPLACING = (
-    "maps",
-    "vol_start_index",
-    "seed",
-    "n_per_pc",
-    "limits_percentile",
-    "spacing",
-    "pixel_size_angstrom",
-)
-
-
-def _check_folder(folder: Path, settings: dict[str, Any], force: bool) -> bool:
-    """Refuse to overwrite other results; True where an earlier UMAP is of the same latents and seed."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give a folder with -o.")
-    if force or not folder.is_dir() or not any(folder.iterdir()):
-        return False
-    path = folder / SETTINGS_FILE
-    way_out = "give another folder with -o, or --force to replace"
-    try:
-        earlier = json.loads(path.read_text())
-        before = earlier["options"]
-        same_latents = earlier["latents_sha256"] == settings["latents_sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{folder}: holds files that are not of this program's analysis; {way_out}."
-        ) from None
-    if not same_latents:
-        raise InputError(f"{folder}: holds the analysis of other latents; {way_out}.")
-    now = settings["options"]
-    differing = [name for name in _REPLACING if before.get(name) != now[name]]
-    if differing:
-        raise InputError(
-            f"{folder}: holds an analysis with other settings ({', '.join(differing)}); {way_out}."
-        )
-    return True
-
-
 def _umap(folder: Path, z: Latents, options: AnalyzeOptions, reuse: bool) -> np.ndarray | None:
     """UMAP layout, kept from an earlier analysis where possible; None where there is none."""
     if reuse:
@@ -279,6 +224,8 @@ def _umap(folder: Path, z: Latents, options: AnalyzeOptions, reuse: bool) -> np.
         logger.info("No UMAP: a latent space of %d dimensions is shown as it is", z.shape[1])
         return None
     started = time.perf_counter()
+    if len(z) > 50_000:
+        logger.info("UMAP of %d particles, about %s", len(z), format_seconds(umap_seconds(len(z))))
     try:
         layout = umap_embedding(z, seed=options.seed)
     except Exception as error:  # the rest of the analysis does not need it

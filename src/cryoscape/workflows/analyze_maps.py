@@ -1,5 +1,6 @@
 """Maps of an analysis: at the centres of the clusters and along the principal components."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from cryoscape.engines.volume_source import ScalableVolumeSource, VolumeSource
 from cryoscape.io.chimerax import write_open_script
 from cryoscape.io.mrc import write_volume
 from cryoscape.plotting.surface import contour_level
-from cryoscape.typing import Latents
+from cryoscape.typing import Latents, Volume
 from cryoscape.workflows.analyze_results import Results
 from cryoscape.workflows.progress import progress
+
+VOXELS_AT_ONCE = 2**25
+"""Voxels of the maps that are evaluated together: 128 MB."""
 
 
 @dataclass(frozen=True)
@@ -37,33 +41,33 @@ def write_map_sets(
     folder: Path, source: VolumeSource, results: Results, options: MapOptions, first_number: int
 ) -> tuple[MapSet, ...]:
     """Make and write all maps, with one contour level for all of them and scripts that open them."""
-    wanted = [(results.cluster_folder, results.clusters.centers)]
+    wanted = [(partition.folder, partition.clusters.centers) for partition in results.partitions]
     wanted += [(f"pc{path.component}", path.z) for path in results.paths]
-    sets: list[tuple[str, tuple[Path, ...]]] = []
-    levels: list[float] = []
     source_pixel_size = results.native_pixel_size_angstrom
     if options.downsample is not None and isinstance(source, ScalableVolumeSource):
         # evaluating fewer frequencies gives the same maps as cropping them afterwards, in less time
         source_pixel_size *= source.box_size / options.downsample
         source, options = source.downsampled(options.downsample), replace(options, downsample=None)
     pixel_size = source_pixel_size
+    sets: list[tuple[str, tuple[Path, ...]]] = []
+    levels: list[float] = []
+    done = 0
     with progress(sum(len(z) for _, z in wanted), "maps") as update:
         for name, z in wanted:
-            paths = []
+            paths: list[Path] = []
             place = folder / name
             place.mkdir(parents=True, exist_ok=True)
-            names = [f"vol_{first_number + i:03d}.mrc" for i in range(len(z))]
-            for i, row in enumerate(np.asarray(z, dtype=np.float32)):
-                finished = finish_map(_one(source, row[None]), source_pixel_size, options)
+            for volume in _volumes(source, np.asarray(z, dtype=np.float32)):
+                finished = finish_map(volume, source_pixel_size, options)
                 pixel_size = finished.pixel_size_angstrom
-                write_volume(place / names[i], finished.volume, pixel_size, finished.origin_angstrom)
-                paths.append(place / names[i])
-                if name == results.cluster_folder:
+                paths.append(place / f"vol_{first_number + len(paths):03d}.mrc")
+                write_volume(paths[-1], finished.volume, pixel_size, finished.origin_angstrom)
+                if name == results.kmeans.folder:
                     levels.append(contour_level([finished.volume]))
-                update(sum(len(p) for _, p in sets) + len(paths))
-            for stale in set(place.glob("vol_*.mrc")) - set(
-                paths
-            ):  # of a run with more maps or other numbers
+                done += 1
+                update(done)
+            # of an analysis with more maps or other numbers
+            for stale in set(place.glob("vol_*.mrc")) - set(paths):
                 stale.unlink()
             sets.append((name, tuple(paths)))
     level = float(np.median(levels))
@@ -72,5 +76,8 @@ def write_map_sets(
     return tuple(MapSet(name, paths, level, pixel_size) for name, paths in sets)
 
 
-def _one(source: VolumeSource, z: Latents) -> np.ndarray:
-    return np.asarray(source.volumes(z)[0], dtype=np.float32)
+def _volumes(source: VolumeSource, z: Latents) -> Iterator[Volume]:
+    """Maps one after the other, evaluated as many at a time as memory is set aside for."""
+    at_once = max(1, VOXELS_AT_ONCE // source.box_size**3)
+    for start in range(0, len(z), at_once):
+        yield from np.asarray(source.volumes(z[start : start + at_once]), dtype=np.float32)

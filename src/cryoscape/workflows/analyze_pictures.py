@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.colors import to_hex
@@ -19,14 +20,14 @@ from cryoscape.plotting.montage import nice_scale_bar, plot_montage
 from cryoscape.plotting.style import cluster_colors, figure_png, rgba_png
 from cryoscape.plotting.surface import DEFAULT_COLOR, Camera, principal_camera, render_surface
 from cryoscape.workflows.analyze_maps import MapSet
-from cryoscape.workflows.analyze_results import Path1D, Results
+from cryoscape.workflows.analyze_results import Partition, Path1D, Results
 from cryoscape.workflows.progress import progress
 from cryoscape.workflows.report import Block, ReportFigure, ReportTile
 
 logger = logging.getLogger("cryoscape")
 
 MAX_RENDERED = 64
-"""Maps rendered of one folder; of larger sets none is, a montage of them could not be read."""
+"""Maps rendered of one folder; of larger sets as many, at even steps of their number."""
 
 
 @dataclass
@@ -45,9 +46,9 @@ class Album:
         except Exception as error:  # a picture must never cost the numbers
             logger.warning("No picture %s: %s: %s", name, type(error).__name__, error)
 
-    def figure(self, name: str, caption: str) -> list[Block]:
+    def figure(self, name: str, caption: str, width: Literal["half", "full"] = "half") -> list[Block]:
         """The picture as a block of the page; nothing where it was not made."""
-        return [ReportFigure(self.pictures[name], caption)] if name in self.pictures else []
+        return [ReportFigure(self.pictures[name], caption, width)] if name in self.pictures else []
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -72,30 +73,44 @@ def learning_curve(run: Path) -> LearningCurve | None:
 
 def plot_latents(album: Album, results: Results, layout: np.ndarray | None) -> None:
     """Plots of all particles and of the clusters, on the principal components and on UMAP."""
-    clusters, components = results.clusters, results.components
-    name = results.cluster_folder
-    planes: dict[str, embedding.Plane] = {}
-    if results.z.shape[1] >= 2:
-        planes["z_pca"] = embedding.pca_plane(components.scores, components.explained)
-    if layout is not None:
-        planes["umap"] = embedding.umap_plane(np.asarray(layout, dtype=np.float64))
-    for stem, plane in planes.items():
+    drawn = planes(results, layout)
+    for stem, plane in drawn.items():
         album.add(f"{stem}.png", partial(embedding.plot_points, plane))
         album.add(f"{stem}_marginals.png", partial(embedding.plot_marginals, plane))
         album.add(f"{stem}_hexbin.png", partial(embedding.plot_hexbin, plane))
-        album.add(
-            f"{name}/{stem}.png",
-            partial(embedding.plot_clusters, plane, clusters.labels, clusters.center_rows),
-        )
-        album.add(
-            f"{name}/{stem}_hex.png", partial(embedding.plot_cluster_hexbin, plane, clusters.center_rows)
-        )
+    if results.z.shape[1] == 1:
+        z = np.asarray(results.z[:, 0], dtype=np.float64)
+        album.add("z_hist.png", lambda: embedding.plot_histogram(z, "z"))
+    explained = results.components.explained
+    album.add("explained_variance.png", lambda: curves.plot_explained_variance(explained))
+    for partition in results.partitions:
+        _plot_partition(album, results, partition, drawn)
+
+
+def planes(results: Results, layout: np.ndarray | None) -> dict[str, embedding.Plane]:
+    """The pictures of latent space by the stem of their files: "z_pca" from two dimensions, "umap"."""
+    found: dict[str, embedding.Plane] = {}
+    if results.z.shape[1] >= 2:
+        found["z_pca"] = embedding.pca_plane(results.components.scores, results.components.explained)
+    if layout is not None:
+        found["umap"] = embedding.umap_plane(np.asarray(layout, dtype=np.float64))
+    return found
+
+
+def _plot_partition(
+    album: Album, results: Results, partition: Partition, drawn: dict[str, embedding.Plane]
+) -> None:
+    """Clusters of one method on each plane, and their sizes."""
+    name, clusters = partition.folder, partition.clusters
+    title = f"{partition.method}, {clusters.k} clusters"
+    rows = clusters.center_rows
+    for stem, plane in drawn.items():
+        album.add(f"{name}/{stem}.png", partial(embedding.plot_clusters, plane, clusters.labels, rows, title))
+        album.add(f"{name}/{stem}_hex.png", partial(embedding.plot_cluster_hexbin, plane, rows, title))
     if results.z.shape[1] == 1:
         z = np.asarray(results.z[:, 0], dtype=np.float64)
         centers = np.asarray(clusters.centers[:, 0], dtype=np.float64)
-        album.add("z_hist.png", lambda: embedding.plot_histogram(z, "z"))
-        album.add(f"{name}/z_hist.png", lambda: embedding.plot_histogram(z, "z", marks=centers))
-    album.add("explained_variance.png", lambda: curves.plot_explained_variance(components.explained))
+        album.add(f"{name}/z_hist.png", lambda: embedding.plot_histogram(z, "z", title, marks=centers))
     album.add(f"{name}/cluster_sizes.png", lambda: curves.plot_cluster_sizes(clusters.counts))
 
 
@@ -132,27 +147,28 @@ def render_sets(
     folder: Path, results: Results, map_sets: tuple[MapSet, ...]
 ) -> dict[str, tuple[ReportTile, ...]]:
     """Pictures of the maps of each folder from one viewpoint, and a montage of each folder."""
-    shown = [s for s in map_sets if len(s.paths) <= MAX_RENDERED]
-    for left_out in set(map_sets) - set(shown):
-        logger.info(
-            "%s: %d maps are not rendered (limit %d)", left_out.name, len(left_out.paths), MAX_RENDERED
-        )
-    if not shown:
+    if not map_sets:
         return {}
-    camera = _common_camera(shown[0])
+    camera = _common_camera(map_sets[0])
     tiles: dict[str, tuple[ReportTile, ...]] = {}
-    with progress(sum(len(s.paths) for s in shown), "pictures of maps") as update:
+    with progress(sum(len(_shown(s)) for s in map_sets), "pictures of maps") as update:
         done = 0
-        for map_set in shown:
+        for map_set in map_sets:
             pictures = []
             colors = _map_colors(map_set, results)
-            for path, color in zip(map_set.paths, colors, strict=True):
-                volume = read_volume(path).data
-                pictures.append(render_surface(volume, map_set.level, camera, color=color))
+            for i in _shown(map_set):
+                volume = read_volume(map_set.paths[i]).data
+                pictures.append(render_surface(volume, map_set.level, camera, color=colors[i]))
                 done += 1
                 update(done)
-            tiles[map_set.name] = _tiles_and_montage(folder, results, map_set, camera, pictures, colors)
+            tiles[map_set.name] = _tiles_and_montage(folder, results, map_set, camera, pictures)
     return tiles
+
+
+def _shown(map_set: MapSet) -> list[int]:
+    """Which maps of a folder are rendered; similar clusters have similar numbers, so even steps tell most."""
+    n = len(map_set.paths)
+    return [int(i) for i in np.unique(np.linspace(0, n - 1, min(n, MAX_RENDERED)).round())]
 
 
 def _common_camera(map_set: MapSet) -> Camera:
@@ -166,40 +182,46 @@ def _common_camera(map_set: MapSet) -> Camera:
     return principal_camera(mean, map_set.level, envelope=envelope)
 
 
+def _partition(map_set: MapSet, results: Results) -> Partition | None:
+    """The clusters whose centres the maps are of; None for those along a path."""
+    return next((p for p in results.partitions if p.folder == map_set.name), None)
+
+
 def _map_colors(map_set: MapSet, results: Results) -> list[tuple[float, float, float]]:
     """The colour of its cluster for each centre, one colour along a path."""
-    if map_set.name != results.cluster_folder:
+    partition = _partition(map_set, results)
+    if partition is None:
         return [DEFAULT_COLOR] * len(map_set.paths)
     # a little lighter than on the plots, where small points need more contrast
-    mixed = 0.68 * cluster_colors(results.clusters.k) + 0.24
+    mixed = 0.68 * cluster_colors(partition.clusters.k) + 0.24
     return [(float(r), float(g), float(b)) for r, g, b in mixed]
 
 
 def _tiles_and_montage(
-    folder: Path,
-    results: Results,
-    map_set: MapSet,
-    camera: Camera,
-    pictures: list[np.ndarray],
-    colors: list[tuple[float, float, float]],
+    folder: Path, results: Results, map_set: MapSet, camera: Camera, pictures: list[np.ndarray]
 ) -> tuple[ReportTile, ...]:
-    names = [path.stem.removeprefix("vol_").lstrip("0") or "0" for path in map_set.paths]
-    is_clusters = map_set.name == results.cluster_folder
-    if is_clusters:
-        captions = [f"{n:,} particles" for n in results.clusters.counts]
-        title, counted = f"Maps at the centres of {results.clusters.k} clusters", ""
+    shown, partition = _shown(map_set), _partition(map_set, results)
+    stems = [map_set.paths[i].stem.removeprefix("vol_") for i in shown]
+    names = [stem.lstrip("0") or "0" for stem in stems]
+    swatches = None
+    if partition is not None:
+        clusters = partition.clusters
+        captions = [f"{clusters.counts[i]:,} particles" for i in shown]
+        some = f"{len(shown)} of " if len(shown) < clusters.k else ""
+        title, counted = f"{partition.method}: maps at the centres of {some}{clusters.k} clusters", ""
+        swatches = cluster_colors(clusters.k)[shown]
     else:
         path = next(p for p in results.paths if f"pc{p.component}" == map_set.name)
-        captions = [f"{n:,} near" for n in path.support]
+        captions = [f"{path.support[i]:,} near" for i in shown]
         title = f"Maps along principal component {path.component}"
         counted = f"; near: particles within {results.support_radius:.2g} latent units"
-    swatches = cluster_colors(results.clusters.k) if is_clusters else None
     montage = plot_montage(
         pictures,
         names,
         captions,
         title=title,
         subtitle=f"one contour level, {map_set.level:.3g}{counted}",
+        n_columns=5 if len(shown) <= 25 else 8,
         swatches=swatches,
         scale_bar=nice_scale_bar(2 * camera.half_width * map_set.pixel_size_angstrom),
     )

@@ -9,7 +9,10 @@ from matplotlib.colors import to_hex
 from cryoscape.engines.run_folder import LoadedRun
 from cryoscape.plotting import curves
 from cryoscape.plotting.style import cluster_colors
+from cryoscape.workflows.analyze_imaging import in_words, verdict
 from cryoscape.workflows.analyze_maps import MapSet
+from cryoscape.workflows.analyze_next import next_steps
+from cryoscape.workflows.analyze_panels import COURSE_FILE, plot_course, plot_quantities
 from cryoscape.workflows.analyze_pictures import (
     Album,
     learning_curve,
@@ -17,7 +20,7 @@ from cryoscape.workflows.analyze_pictures import (
     plot_latents,
     render_sets,
 )
-from cryoscape.workflows.analyze_results import Path1D, Results, cluster_table
+from cryoscape.workflows.analyze_results import Partition, Path1D, Results, cluster_table
 from cryoscape.workflows.report import (
     Block,
     ReportFacts,
@@ -45,6 +48,8 @@ def write_pictures(
     plot_latents(album, results, layout)
     for path in results.paths:
         plot_along(album, results, path, layout)
+    plot_quantities(album, results, layout)
+    plot_course(album, run)
     curve = learning_curve(run.folder.path)
     if curve is not None:
         album.add(
@@ -92,8 +97,8 @@ def _sections(
     map_sets: tuple[MapSet, ...],
     tiles: dict[str, tuple[ReportTile, ...]],
 ) -> list[ReportSection]:
-    name = results.cluster_folder
-    main = "umap" if layout is not None else "z_pca"
+    name = results.kmeans.folder
+    main = _main_plane(results, layout)
     sections = [
         ReportSection(
             "Overview",
@@ -107,28 +112,87 @@ def _sections(
         )
     ]
     if name in tiles:
+        some = "" if len(tiles[name]) == results.clusters.k else "Some of the maps are shown. "
         text = (
             "Maps at the particle nearest to the centre of each cluster, from one viewpoint and at one "
-            "contour level. Similar clusters carry neighbouring numbers. Weak or noisy maps may be junk."
+            f"contour level. {some}Similar clusters carry neighbouring numbers. Weak or noisy maps may be "
+            "junk."
         )
         sections.append(ReportSection("States", [ReportText(text), ReportGallery(tiles[name])]))
-    for path in results.paths:
-        sections.append(_path_section(album, results, path, tiles.get(f"pc{path.component}", ())))
-    sections.append(
+    sections += [_mixture_section(album, results, p, main, tiles) for p in results.partitions[1:]]
+    sections += [
+        _path_section(album, results, path, tiles.get(f"pc{path.component}", ())) for path in results.paths
+    ]
+    sections += [
         ReportSection(
             "Latent space",
             [
                 *album.figure("z_pca_marginals.png", "Principal components with marginal distributions."),
                 *album.figure(f"{name}/z_pca.png", "Clusters on the principal components."),
+                *album.figure(f"{main}_states.png", "States of the engine; numbers are those of its maps."),
                 *album.figure("explained_variance.png", "Variance of the latent space by component."),
             ],
-        )
-    )
-    sections.append(ReportSection("Clusters", [*_cluster_blocks(album, results)]))
-    curve = album.figure(_curve_file(run), "Average losses per epoch.")
-    sections.append(ReportSection("Training", curve))
-    sections.append(ReportSection("Files", [_file_table(results, layout, bool(map_sets))]))
+        ),
+        ReportSection("Clusters", _cluster_blocks(album, results, results.kmeans)),
+        _imaging_section(album, results, "z" if results.z.shape[1] == 1 else main),
+        ReportSection(
+            "Training",
+            [
+                *album.figure(_curve_file(run), "Average losses per epoch."),
+                *album.figure(COURSE_FILE, "Training of the engine, by iteration."),
+            ],
+        ),
+        ReportSection("How to go on", [next_steps(run, results)]),
+        ReportSection("Files", [_file_table(results, layout, bool(map_sets))]),
+    ]
     return sections
+
+
+def _main_plane(results: Results, layout: np.ndarray | None) -> str:
+    """Stem of the picture the page shows latent space in."""
+    return "umap" if layout is not None else "z_pca"
+
+
+def _mixture_section(
+    album: Album, results: Results, mixture: Partition, main: str, tiles: dict[str, tuple[ReportTile, ...]]
+) -> ReportSection:
+    """Clusters of the Gaussian mixture: where they are, their maps, and how surely particles belong."""
+    blocks: list[Block] = []
+    if mixture.probabilities is not None:
+        sure = float((mixture.probabilities.max(axis=1) > 0.9).mean())
+        blocks.append(
+            ReportText(
+                "Clusters of unequal width and shape; junk is often one of them. "
+                f"{100 * sure:.0f} % of the particles belong to theirs with a probability above 0.9."
+            )
+        )
+    blocks += album.figure(f"{mixture.folder}/{main}.png", "Components of the mixture.")
+    if main != "z_pca":
+        blocks += album.figure(f"{mixture.folder}/z_pca.png", "The same on the principal components.")
+    if mixture.folder in tiles:
+        blocks.append(ReportGallery(tiles[mixture.folder]))
+    return ReportSection("Gaussian mixture", [*blocks, *_cluster_blocks(album, results, mixture)])
+
+
+def _imaging_section(album: Album, results: Results, main: str) -> ReportSection:
+    """What latents know of the images beside structure, in words, numbers and pictures."""
+    blocks: list[Block] = []
+    if results.leaks:
+        rows = [(leak.name, in_words(leak), 100 * max(leak.share, 0.0)) for leak in results.leaks]
+        caption = (
+            "Told: share of a quantity's variance that the nearest neighbours in latent space tell, "
+            "cross-validated, less what they tell of permuted particles."
+        )
+        blocks.append(ReportText(verdict(results.leaks)))
+        blocks.append(ReportTable(("Quantity", "In words", "Told (%)"), rows, caption))
+    blocks += album.figure(
+        f"{main}_imaging.png",
+        "Means over the particles in each hexagon; an even panel means that latents do not know it.",
+        "full",
+    )
+    blocks += album.figure(f"{main}_fit.png", "Means over the particles in each hexagon.", "full")
+    blocks += album.figure("views.png", "Directions the particles are seen from.")
+    return ReportSection("Not structure?", blocks)
 
 
 def _path_section(
@@ -166,19 +230,29 @@ def _facts(run: LoadedRun, results: Results, map_sets: tuple[MapSet, ...]) -> Re
     return ReportFacts(items)
 
 
-def _cluster_blocks(album: Album, results: Results) -> list[Block]:
-    table = cluster_table(results)
-    percent = (100 * table["share"]).round(1)
-    cells = [table["cluster"], table["particles"], percent, table["center_row"], table["center_original_row"]]
-    rows = list(zip(*(column.tolist() for column in cells), strict=True))
-    columns = ("Cluster", "Particles", "Share (%)", "Row of centre", "Row in original input")
-    css = [to_hex(tuple(c)) for c in cluster_colors(results.clusters.k)]
-    sizes = album.figure(f"{results.cluster_folder}/cluster_sizes.png", "Particles in each cluster.")
-    return [*sizes, ReportTable(columns, rows, swatches=css)]
+def _cluster_blocks(album: Album, results: Results, partition: Partition) -> list[Block]:
+    table = cluster_table(results, partition.clusters)
+    columns = {
+        "cluster": "Cluster",
+        "particles": "Particles",
+        "share": "Share (%)",
+        "center_row": "Row of centre",
+        "center_original_row": "Row in original input",
+        "median_log_likelihood": "Log-likelihood",
+        "median_contrast": "Contrast",
+        "median_junk_score": "Junk score",
+    }
+    table["share"] = (100 * table["share"]).round(1)
+    shown = [name for name in columns if name in table]
+    rows = list(zip(*(table[name].tolist() for name in shown), strict=True))
+    css = [to_hex(tuple(c)) for c in cluster_colors(partition.clusters.k)]
+    sizes = album.figure(f"{partition.folder}/cluster_sizes.png", "Particles in each cluster.")
+    caption = "Log-likelihood, contrast and junk score are medians." if len(shown) > 5 else ""
+    return [*sizes, ReportTable([columns[name] for name in shown], rows, caption, swatches=css)]
 
 
 def _file_table(results: Results, layout: np.ndarray | None, maps: bool) -> ReportTable:
-    name = results.cluster_folder
+    name = results.kmeans.folder
     rows = [
         ("particles.parquet, .txt", "every particle: rows, latents, components, UMAP, cluster"),
         ("pca.parquet, .txt", "axes of the principal components and their variance"),
@@ -188,6 +262,12 @@ def _file_table(results: Results, layout: np.ndarray | None, maps: bool) -> Repo
         ("pc1/z_values.txt, path.txt", "points of the paths, particles near each"),
         ("analysis.json", "settings of this analysis"),
     ]
+    if results.mixture is not None:
+        gmm = results.partitions[1].folder
+        rows.insert(3, (f"{gmm}/", f"the files of {name} for the mixture"))
+        rows.insert(4, (f"{gmm}/probabilities.npy", "probability of each cluster for each particle"))
+    if results.leaks:
+        rows.append(("leakage.parquet, .txt", "what the latents tell of how the particles were imaged"))
     if layout is not None:
         rows.insert(1, ("umap.pkl", "UMAP coordinates"))
     if maps:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,18 @@ import pandas as pd
 
 from cryoscape.analysis.clustering import Clusters
 from cryoscape.analysis.embedding import PrincipalComponents
+from cryoscape.analysis.leakage import Foretold
+from cryoscape.analysis.mixture import Mixture
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import load_pickles, write_array_pickle
 from cryoscape.typing import Latents, Rows
+from cryoscape.workflows.analyze_imaging import Imaging
 
 SETTINGS_FILE = "analysis.json"
+
+_QUALITY = ("log_likelihood", "contrast", "junk_score")
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,23 @@ class Path1D:
 
 
 @dataclass(frozen=True)
+class Partition:
+    """Clusters of one method.
+
+    Attributes
+    ----------
+    folder : name of its folder, "kmeans20" or "gmm5", after the number asked for.
+    method : as it is called on plots.
+    probabilities : (n, k) probability of each cluster; None where the method has none.
+    """
+
+    folder: str
+    method: str
+    clusters: Clusters
+    probabilities: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Results:
     """All numbers of an analysis but UMAP.
 
@@ -39,6 +61,9 @@ class Results:
     support_radius : distance in latent units within which particles support a point of a path.
     native_pixel_size_angstrom : of the model's box, before any downsampling of the maps.
     latents : what the engine says of each particle beside z; None where it says nothing.
+    mixture : clusters by a Gaussian mixture; None where not asked for.
+    imaging : poses and CTF of the particles, where the run's files are there.
+    leaks : what the latents tell of these.
     """
 
     z: Latents
@@ -50,16 +75,27 @@ class Results:
     support_radius: float
     native_pixel_size_angstrom: float
     latents: LatentTable | None = None
+    mixture: Mixture | None = None
+    imaging: Imaging = field(default_factory=Imaging)
+    leaks: tuple[Foretold, ...] = ()
 
     @property
-    def cluster_folder(self) -> str:
-        """Name of the folder of the clusters, after the number asked for."""
-        return f"kmeans{self.clusters.requested}"
+    def kmeans(self) -> Partition:
+        """The clusters of k-means."""
+        return Partition(f"kmeans{self.clusters.requested}", "k-means", self.clusters)
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """Clusters of every method asked for, k-means first."""
+        if self.mixture is None:
+            return (self.kmeans,)
+        clusters = self.mixture.clusters
+        gmm = Partition(f"gmm{clusters.requested}", "Gaussian mixture", clusters, self.mixture.probabilities)
+        return (self.kmeans, gmm)
 
 
-def cluster_table(results: Results) -> pd.DataFrame:
-    """One row a cluster: number, particles, share, and the particle at its centre."""
-    clusters = results.clusters
+def cluster_table(results: Results, clusters: Clusters) -> pd.DataFrame:
+    """One row a cluster: number, particles, share, the particle at its centre, medians of quality."""
     scores = results.components.scores[clusters.center_rows]
     table: dict[str, Any] = {
         "cluster": np.arange(clusters.k),
@@ -69,6 +105,10 @@ def cluster_table(results: Results) -> pd.DataFrame:
         "center_original_row": results.original_rows[clusters.center_rows],
     }
     table |= {f"pc{i + 1}": scores[:, i] for i in range(min(3, scores.shape[1]))}
+    if results.latents is not None:
+        for name in _QUALITY:
+            by_cluster = pd.Series(getattr(results.latents, name)).groupby(clusters.labels).median()
+            table[f"median_{name}"] = by_cluster.to_numpy()
     return pd.DataFrame(table)
 
 
@@ -81,6 +121,9 @@ def particle_table(results: Results, layout: np.ndarray | None) -> pd.DataFrame:
         "cluster": results.clusters.labels.astype(np.int32),
     }
     table |= {f"z{i}": z[:, i] for i in range(z.shape[1])}
+    if results.mixture is not None:
+        table["gmm"] = results.mixture.clusters.labels.astype(np.int32)
+        table["gmm_probability"] = results.mixture.probabilities.max(axis=1)
     if results.logvar is not None:
         table |= {f"z{i}_std": np.exp(0.5 * results.logvar[:, i]) for i in range(z.shape[1])}
     table |= {f"pc{i + 1}": scores[:, i].astype(np.float32) for i in range(scores.shape[1])}
@@ -88,23 +131,19 @@ def particle_table(results: Results, layout: np.ndarray | None) -> pd.DataFrame:
         table |= {"umap1": layout[:, 0], "umap2": layout[:, 1]}
     known = results.latents
     if known is not None:
-        names = ("log_likelihood", "contrast", "junk_score")
-        table |= {name: getattr(known, name).astype(np.float32) for name in names}
+        table |= {name: getattr(known, name).astype(np.float32) for name in _QUALITY}
         if known.state is not None:
             table["state"] = known.state.astype(np.int32)
+    table |= results.imaging.columns()
     return pd.DataFrame(table)
 
 
 def write_numbers(folder: Path, results: Results) -> None:
     """Labels, centres and paths, in the files and numbering that other tools expect."""
-    clusters = results.clusters
-    place = folder / results.cluster_folder
-    place.mkdir(exist_ok=True)
-    write_array_pickle(place / "labels.pkl", clusters.labels)
-    write_rows(place / "centers.txt", clusters.centers)
-    write_rows(place / "z_values.txt", clusters.centers)
-    write_rows(place / "centers_ind.txt", clusters.center_rows)
-    write_table(place / "clusters", cluster_table(results))
+    for partition in results.partitions:
+        _write_partition(folder / partition.folder, results, partition)
+    if results.leaks:
+        write_table(folder / "leakage", pd.DataFrame([asdict(leak) for leak in results.leaks]))
     for path_1d in results.paths:
         place = folder / f"pc{path_1d.component}"
         place.mkdir(exist_ok=True)
@@ -123,6 +162,19 @@ def write_numbers(folder: Path, results: Results) -> None:
     pca.insert(1, "variance", components.variance)
     pca.insert(2, "explained", components.explained)
     write_table(folder / "pca", pca)
+
+
+def _write_partition(place: Path, results: Results, partition: Partition) -> None:
+    clusters = partition.clusters
+    place.mkdir(exist_ok=True)
+    write_array_pickle(place / "labels.pkl", clusters.labels)
+    write_rows(place / "centers.txt", clusters.centers)
+    write_rows(place / "z_values.txt", clusters.centers)
+    write_rows(place / "centers_ind.txt", clusters.center_rows)
+    write_table(place / "clusters", cluster_table(results, clusters))
+    if partition.probabilities is not None:
+        with replace_when_done(place / "probabilities.npy") as path, path.open("wb") as stream:
+            np.save(stream, partition.probabilities)
 
 
 def write_particles(folder: Path, results: Results, layout: np.ndarray | None) -> None:

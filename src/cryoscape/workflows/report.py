@@ -72,7 +72,14 @@ class ReportMovie:
     caption: str = ""
 
 
-Block = ReportFigure | ReportText | ReportFacts | ReportTable | ReportGallery | ReportMovie
+@dataclass(frozen=True)
+class ReportCommands:
+    """Tasks, each with the command line for it, set to be copied."""
+
+    items: Sequence[tuple[str, str]]
+
+
+Block = ReportFigure | ReportText | ReportFacts | ReportTable | ReportGallery | ReportMovie | ReportCommands
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,9 @@ def _block(block: Block) -> str:
             return f'<div class="gallery">{"".join(_tile(t) for t in block.tiles)}</div>'
         case ReportMovie():
             return _movie(block)
+        case ReportCommands():
+            lines = (f"<dt>{_text(task)}</dt><dd><code>{_text(c)}</code></dd>" for task, c in block.items)
+            return f'<dl class="commands">{"".join(lines)}</dl>'
 
 
 def _figure(block: ReportFigure) -> str:

@@ -1,0 +1,35 @@
+"""What can be done with a latent space: commands to type, with the names of this run filled in."""
+
+import shlex
+
+from cryoscape.engines.run_folder import LoadedRun
+from cryoscape.workflows.analyze_results import Results
+from cryoscape.workflows.report import ReportCommands
+
+
+def next_steps(run: LoadedRun, results: Results) -> ReportCommands:
+    """Tasks and the commands for them, for copying into a terminal."""
+    path, clusters = run.folder.path, results.clusters
+    epoch = [] if run.epoch is None else [str(run.epoch)]
+    which = [str(path), *epoch]
+    z, weights = str(run.folder.latents(run.epoch)), str(run.folder.weights(run.epoch))
+    ends = [str(clusters.center_rows[0]), str(clusters.center_rows[-1])]
+    k = str(clusters.requested)
+    lines = [
+        ("Keep the particles of some clusters", ["filter", *which, "--kmeans", k, "--clusters", "0", "1"]),
+        ("Find junk as a cluster of its own", ["analyze", *which, "--gmm", "5"]),
+        ("Make 500 maps, for an occupancy analysis", ["analyze", *which, "--ksample", "500"]),
+        (
+            f"Find a path from the centre of cluster 0 to that of cluster {clusters.k - 1}",
+            ["graph_traversal", z, "--anchors", *ends, "--out-z", "path.txt"],
+        ),
+        ("Make maps along it", ["eval_vol", weights, "--zfile", "path.txt", "-o", "path"]),
+        ("Make a film of maps", ["make_movies", "path"]),
+        ("Group states by the likeness of their maps", ["analyze_landscape", *which]),
+    ]
+    particles = run.config.get("dataset_args", {}).get("particles")
+    if run.engine == "subspace" and particles:
+        point = [f"{value:.4g}" for value in results.z[clusters.center_rows[0]]]
+        words = ["reconstruct", str(particles), "--run", str(path), "-z", *point, "-o", "cluster_0"]
+        lines.insert(3, ("Reconstruct cluster 0 from images, with half maps and FSC", words))
+    return ReportCommands([(task, shlex.join(["cryoscape", *words])) for task, words in lines])
