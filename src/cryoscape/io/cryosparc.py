@@ -7,6 +7,7 @@ did not change lies in a second file, ``*_passthrough_particles.cs``, whose rows
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -40,10 +41,10 @@ def read_cryosparc(path: PathLikeStr) -> np.ndarray:
     """
     path = Path(path)
     if path.is_dir():
-        path = _particles_of_job(path)
+        path = particles_of_job(path)
     if path.suffix == ".csg":
         return _read_group(path)
-    table = _read_table(path)
+    table = read_cs_table(path)
     return _with_siblings(table, path) if _lacking(table) else table
 
 
@@ -52,7 +53,14 @@ def _lacking(table: np.ndarray) -> list[str]:
     return [field for field in _FIELDS_WANTED if not any(name.startswith(field) for name in names)]
 
 
-def _read_table(path: Path) -> np.ndarray:
+def read_cs_table(path: Path) -> np.ndarray:
+    """Read one .cs file as it stands, without those it belongs to; checked.
+
+    Raises
+    ------
+    InputError
+        As `read_cryosparc`, of one file.
+    """
     try:
         table = np.load(path, allow_pickle=False, max_header_size=_MAX_HEADER_BYTES)
     except OSError as error:
@@ -89,10 +97,8 @@ def _check_fields(table: np.ndarray, path: Path) -> None:
 def _with_siblings(table: np.ndarray, path: Path) -> np.ndarray:
     """Join the passthrough files that hold all particles; a file that holds only some of them is an error."""
     partial: list[str] = []
-    for other_path in sorted(path.parent.glob("*passthrough*.cs"), key=_natural_order):
-        if other_path.name == path.name:
-            continue
-        other = _read_table(other_path)
+    for other_path in passthrough_files(path):
+        other = read_cs_table(other_path)
         if not set(other.dtype.names or ()) - set(table.dtype.names or ()):
             continue
         found = int(np.isin(table["uid"], other["uid"]).sum())
@@ -110,14 +116,32 @@ def _with_siblings(table: np.ndarray, path: Path) -> np.ndarray:
     return table
 
 
-def _join(table: np.ndarray, other: np.ndarray, other_path: Path, groups: Iterable[str] | None) -> np.ndarray:
-    """Add to `table` the fields of `other` it lacks (of the named groups), matched on uid."""
+def rows_by_uid(table: np.ndarray, other: np.ndarray, other_path: Path) -> np.ndarray:
+    """Row (N,) of `other` that is the same particle, for each row of `table`.
+
+    Raises
+    ------
+    InputError
+        If `other` lacks some of the particles.
+    """
     order = np.argsort(other["uid"], kind="stable")
     at = np.searchsorted(other["uid"], table["uid"], sorter=order)
     row = order[np.minimum(at, len(other) - 1)] if len(other) else np.zeros(0, np.int64)
     missing = len(table) if len(other) == 0 else int((other["uid"][row] != table["uid"]).sum())
     if missing:
         raise InputError(f"{other_path} lacks {missing} of {len(table)} particles (matched on uid)")
+    return row
+
+
+def passthrough_files(path: Path) -> list[Path]:
+    """The files of passed through fields that lie beside a .cs file, in natural order."""
+    found = sorted(path.parent.glob("*passthrough*.cs"), key=_natural_order)
+    return [file for file in found if file.name != path.name]
+
+
+def _join(table: np.ndarray, other: np.ndarray, other_path: Path, groups: Iterable[str] | None) -> np.ndarray:
+    """Add to `table` the fields of `other` it lacks (of the named groups), matched on uid."""
+    row = rows_by_uid(table, other, other_path)
     present = table.dtype.names or ()
     wanted = None if groups is None else tuple(groups)
     added = [
@@ -136,7 +160,30 @@ def _join(table: np.ndarray, other: np.ndarray, other_path: Path, groups: Iterab
 
 
 def _read_group(path: Path) -> np.ndarray:
-    """Follow a .csg file: YAML with, for each group of fields, the .cs file that holds it."""
+    """The table of a .csg group: of each file it names, the groups of fields that it is named for."""
+    _, groups = read_group_file(path)
+    first, *others = groups
+    table = read_cs_table(first)
+    for file in others:
+        table = _join(table, read_cs_table(file), file, groups[file])
+    return table
+
+
+def read_group_file(path: Path) -> tuple[dict[str, Any], dict[Path, list[str]]]:
+    """Read a .csg file: YAML with, for each group of fields, the .cs file that holds it.
+
+    Returns
+    -------
+    content
+        What the file holds.
+    groups
+        Groups of fields of each .cs file; the first is the job's own, which gives the rows.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or names no .cs file.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -154,14 +201,10 @@ def _read_group(path: Path) -> np.ndarray:
             f"{path} names no .cs file: expected results with a metafile; export the group again"
         )
     # the rows are those of the job's own file, wherever the group names it
-    files = sorted(groups, key=lambda file: "passthrough" in file.name)
-    table = _read_table(files[0])
-    for file in files[1:]:
-        table = _join(table, _read_table(file), file, groups[file])
-    return table
+    return content, {file: groups[file] for file in sorted(groups, key=lambda f: "passthrough" in f.name)}
 
 
-def _particles_of_job(folder: Path) -> Path:
+def particles_of_job(folder: Path) -> Path:
     """The file of a job folder to read: its group of particles, else the particles of its last iteration."""
     groups = sorted(folder.glob("*particles*.csg"), key=_natural_order)
     if len(groups) == 1:

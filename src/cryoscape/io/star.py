@@ -52,8 +52,8 @@ def read_star(path: PathLikeStr) -> StarFile:
         too few or too many columns (its line is named).
     """
     path = Path(path)
-    blocks = split_blocks(_contents(path), path)
-    table = _particle_block(blocks, path)
+    blocks = split_blocks(star_contents(path), path)
+    table = particle_block(blocks, path)
     optics = next((block for block in blocks if block.name == "optics"), None)
     particles = _parse(table, path)
     if particles.empty:
@@ -66,7 +66,14 @@ def read_star(path: PathLikeStr) -> StarFile:
     )
 
 
-def _contents(path: Path) -> bytes:
+def star_contents(path: Path) -> bytes:
+    r"""Read the text of a star file, its lines ended by ``\n`` whatever they end with in the file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is binary.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -77,7 +84,14 @@ def _contents(path: Path) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
-def _particle_block(blocks: list[StarBlock], path: Path) -> StarBlock:
+def particle_block(blocks: list[StarBlock], path: Path) -> StarBlock:
+    """Find the table of particles among the blocks of a file.
+
+    Raises
+    ------
+    InputError
+        If there is none, or the file is cisTEM's.
+    """
     tables = [block for block in blocks if block.columns and block.name != "optics"]
     if any(column.startswith("cisTEM") for block in tables for column in block.columns):
         raise InputError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryoscape.errors import InputError
 
 _BLOCK_LINE = re.compile(rb"[ \t]*data_(\S*)[ \t]*(?:#.*)?")
-_TOKEN = re.compile(rb"\"[^\"\n]*\"(?!\S)|'[^'\n]*'(?!\S)|\S+")
+TOKEN = re.compile(rb"\"[^\"\n]*\"(?!\S)|'[^'\n]*'(?!\S)|\S+")
 _COMMENT_LINE = re.compile(rb"^[ \t]*#.*$", re.MULTILINE)
 _SINGLE_QUOTED = re.compile(rb"(?<!\S)'([^'\n]*)'(?!\S)")
 
@@ -31,7 +31,7 @@ class StarBlock:
         for number, line in enumerate(self.text.split(b"\n"), self.first_line or 1):
             if line.lstrip().startswith(b"#"):
                 continue
-            found = len(_TOKEN.findall(line))
+            found = len(TOKEN.findall(line))
             if found not in (0, len(self.columns)):
                 raise InputError(
                     f"{path} line {number}: expected {len(self.columns)} columns (data_{self.name}), "
@@ -44,7 +44,7 @@ class StarBlock:
 def _open_quote(line: bytes) -> bool:
     return b'"' in line and any(
         token.startswith(b'"') and not (token.endswith(b'"') and len(token) > 1)
-        for token in _TOKEN.findall(line)
+        for token in TOKEN.findall(line)
     )
 
 
@@ -90,7 +90,7 @@ def _read_block(name: str, data: bytes, start: int, end: int, line: int, path: P
         if content == b"loop_":
             is_table = True
         elif content.startswith(b"_"):
-            tokens = _TOKEN.findall(content)
+            tokens = TOKEN.findall(content)
             columns.append(tokens[0][1:].decode("utf-8", errors="replace"))
             if not is_table:
                 values.append(b" ".join(tokens[1:2]) or b'""')
