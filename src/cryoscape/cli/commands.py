@@ -49,6 +49,7 @@ COMMANDS = (
     Command("analyze", "Analyse", "Embeddings, clusters, maps, plots and a report of a trained model."),
     Command("eval_vol", "Analyse", "Density maps at points of the latent space."),
     Command("reconstruct", "Analyse", "Maps and half maps of the particles near points, or of a selection."),
+    Command("filter", "Analyse", "Keep or drop particles by clusters, score, outline or any column."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
 )
 
@@ -62,7 +63,6 @@ PLANNED = frozenset(
         "analyze_landscape_full",
         "dashboard",
         "direct_traversal",
-        "filter",
         "graph_traversal",
         "train_dec",
         "train_nn",
