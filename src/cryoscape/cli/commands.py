@@ -50,6 +50,7 @@ COMMANDS = (
     Command("eval_vol", "Analyse", "Density maps at points of the latent space."),
     Command("reconstruct", "Analyse", "Maps and half maps of the particles near points, or of a selection."),
     Command("filter", "Analyse", "Keep or drop particles by clusters, score, outline or any column."),
+    Command("compare_selections", "Analyse", "What selections share: diagram, tables and pictures."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
 )
 

@@ -126,7 +126,8 @@ def plot_image_rows(
     scale_bar : (fraction of an image's width, label), optional
     """
     n_columns = max(len(row.images) for row in rows)
-    tile, gap, side, head = 1.0, 0.05, 1.45, 0.45 if title else 0.1
+    side = 0.45 + 0.078 * max(len(text) for row in rows for text in (row.name, row.detail))
+    tile, gap, head = 1.0, 0.05, 0.45 if title else 0.1
     foot = 0.34 if scale_bar else 0.1
     between = [0.2 if i and rows[i].name != rows[i - 1].name else gap for i in range(len(rows))]
     width = side + n_columns * (tile + gap) + gap

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from cryoscape.errors import InputError
@@ -43,12 +45,11 @@ def plot_venn(
         ax.add_patch(Circle(tuple(centre), radius, facecolor="none", edgecolor=COLORS[i], linewidth=1.8))
     extent = _frame(ax, radii, centres)
     _region_numbers(ax, radii, centres, regions, extent)
-    _set_names(ax, names, sizes, radii, centres)
+    _legend(figure, names, sizes)
     if title:
-        ax.set_title(title)
+        ax.set_title(title, pad=20 if subtitle else None)
     if subtitle:
-        figure.text(0.5, 0.012, subtitle, ha="center", va="bottom", fontsize=8.5, color=MUTED)
-        figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))  # type: ignore[union-attr, call-arg]
+        ax.text(0, 1.02, subtitle, transform=ax.transAxes, va="bottom", fontsize=8.5, color=MUTED)
     return figure
 
 
@@ -123,10 +124,10 @@ def lens_area(a: float, b: float, distance: float) -> float:
 
 
 def _frame(ax: Axes, radii: np.ndarray, centres: np.ndarray) -> tuple[float, float, float, float]:
-    """Limits of the axes with room for names and numbers outside the circles."""
+    """Limits of the axes with room for numbers outside the circles."""
     low = (centres - radii[:, None]).min(axis=0)
     high = (centres + radii[:, None]).max(axis=0)
-    room = 0.22 * (high - low).max()
+    room = 0.13 * (high - low).max()
     middle, half = (low + high) / 2, (high - low).max() / 2 + room
     limits = (middle[0] - half, middle[0] + half, middle[1] - half, middle[1] + half)
     ax.set_xlim(limits[:2])
@@ -156,7 +157,7 @@ def _region_numbers(
         at = float(x[column]), float(y[row])
         text = f"{count:,}"
         room = depth[row, column] / (extent[1] - extent[0])
-        if room > 0.012 + 0.0055 * len(text):
+        if room > 0.006 + 0.009 * len(text):
             ax.text(*at, text, ha="center", va="center", fontsize=10, color=INK)
         elif count:
             unplaced.append((text, at if room > 0 else None, places))
@@ -199,32 +200,13 @@ def _numbers_outside(
         )  # fmt: skip
 
 
-def _set_names(
-    ax: Axes, names: Sequence[str], sizes: Sequence[int], radii: np.ndarray, centres: np.ndarray
-) -> None:
-    """Name and size of each set outside its circle, away from the others."""
-    middle = centres.mean(axis=0)
-    for i, name in enumerate(names):
-        away = centres[i] - middle
-        length = np.hypot(*away)
-        away = away / length if length > 1e-9 else np.array([0.0, 1.0])
-        upward = len(names) == 2 or away[1] > 0.5
-        direction = np.array([0.0, 1.0]) if upward else np.array([0.0, -1.0])
-        x, y = centres[i] + direction * (radii[i] + 0.03)
-        ax.text(
-            float(x),
-            float(y),
-            f"{name}\n{sizes[i]:,}",
-            ha="center",
-            va="bottom" if upward else "top",
-            fontsize=9.5,
-            fontweight="bold",
-            color=_darker(COLORS[i]),
-        )
-
-
-def _darker(color: str) -> tuple[float, float, float]:
-    from matplotlib.colors import to_rgb
-
-    r, g, b = to_rgb(color)
-    return 0.75 * r, 0.75 * g, 0.75 * b
+def _legend(figure: Figure, names: Sequence[str], sizes: Sequence[int]) -> None:
+    """Names and sizes below the diagram: beside circles that nearly coincide they would cover each other."""
+    handles = [
+        Line2D([], [], marker="o", linestyle="", markersize=9, markerfacecolor=(*to_rgb(color), 0.3),
+               markeredgecolor=color, markeredgewidth=1.6)
+        for color in COLORS
+    ]  # fmt: skip
+    labels = [f"{name}: {size:,}" for name, size in zip(names, sizes, strict=True)]
+    columns = 1 if max(map(len, labels)) > 28 else len(labels)
+    figure.legend(handles[: len(labels)], labels, loc="outside lower center", ncols=columns, fontsize=9)
