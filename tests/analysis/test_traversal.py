@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cryoscape.analysis.embedding import principal_components
-from cryoscape.analysis.traversal import pc_path
+from cryoscape.analysis.traversal import direct_path, pc_path
 from cryoscape.errors import InputError
 
 
@@ -42,3 +42,20 @@ def test_percentile_spacing_puts_equal_counts_between_points(components):
 def test_impossible_paths_are_refused(components, arguments, words):
     with pytest.raises(InputError, match=words):
         pc_path(components, **arguments)
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_direct_path_is_even_between_anchors_and_has_each_once(loop):
+    z = np.random.default_rng(3).normal(size=(9, 4)).astype(np.float32)
+    points, anchors_at = direct_path(z, [2, 7, 4], 5, loop=loop)
+    stops = [2, 7, 4, 2] if loop else [2, 7, 4]
+    assert len(points) == 4 * (len(stops) - 1) + 1
+    np.testing.assert_allclose(points[anchors_at], z[stops], rtol=1e-6)
+    second = np.diff(points, n=2, axis=0)
+    inner = np.setdiff1d(np.arange(1, len(points) - 1), anchors_at) - 1
+    np.testing.assert_allclose(second[inner], 0, atol=1e-12)
+
+
+def test_a_line_of_one_point_is_refused():
+    with pytest.raises(InputError, match="at least 2 points"):
+        direct_path(np.zeros((3, 2)), [0, 1], 1)

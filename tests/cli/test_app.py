@@ -151,7 +151,7 @@ def test_negative_numbers_are_values_and_options_after_them_are_options() -> Non
     [
         (["trian_vae"], "cryoscape: error: no command 'trian_vae'; did you mean train_vae?"),
         (["xyzzy"], "cryoscape: error: no command 'xyzzy'; cryoscape --help lists all"),
-        (["graph-traversal"], "cryoscape: error: graph_traversal is planned and not there yet"),
+        (["train-nn"], "cryoscape: error: train_nn is planned and not there yet"),
         (["--verison"], "cryoscape: error: unknown option --verison"),
         (["train_vae", "p", "--zdim", "8", "-o", "x", "--num-epoch", "3"], "did you mean --num-epochs?"),
         (["train_vae", "p", "--zdim", "8", "-o", "x", "-pose", "p"], "did you mean --poses?"),

@@ -366,3 +366,16 @@ def test_paths_with_spaces_and_other_letters_are_fine(folder: Path) -> None:
     shutil.move(folder / "s.mrcs", place / "ä b.mrcs")
     assert main([*using(TRAIN, f"{place}/ä b.mrcs")[:-2], "-o", f"{place}/lauf 1"]) == 0
     assert (place / "lauf 1" / "weights.0.pkl").is_file()
+
+
+def test_anchors_of_a_path_that_are_none(folder: Path, refused: Refused) -> None:
+    graph = ["graph_traversal", "run/z.0.pkl", "-o", "path.txt", "--out-z", "z.path.txt", "--anchors"]
+    assert "no row 12; there are 12 particles, numbered 0 to 11" in refused([*graph, "1", "12"])
+    assert "at least 2 different particles" in refused([*graph, "1"])
+    assert "neither a row number nor a file" in refused([*graph, "1", "centers_ind.txt"])
+    assert "--max-neighbors" in refused([*graph, "1", "2", "--max-neighbors", "0"])
+    (folder / "z.path.txt").write_text("")
+    assert "z.path.txt: exists" in refused([*graph, "1", "2"])
+    direct = ["direct_traversal", "run", "-o", "out/z.txt", "--anchors"]
+    assert "no row 99" in refused([*direct, "1", "99"])
+    assert "at least 2 points" in refused([*direct, "1", "2", "-n", "1"])

@@ -143,6 +143,20 @@ def test_step_18_training_of_a_selection(call: Call) -> None:
     assert call(line + " --lazy", "cryoscape.workflows.train_vae.train_vae")["lazy"] is True
 
 
+def test_step_35_path_through_the_graph(call: Call) -> None:
+    line = (
+        "cryodrgn graph_traversal 02_256_8D_1024/z.49.pkl --anchors "
+        "89122 37896 53298 81097 66910 95314 73537 51189 51011 "
+        "-o 02_256_8D_1024/analyze.49/path01.txt --out-z 02_256_8D_1024/analyze.49/z.path01.txt"
+    )
+    found = call(line, "cryoscape.workflows.graph_traversal.graph_traversal")
+    assert found["latents"] == Path("02_256_8D_1024/z.49.pkl")
+    assert found["anchors"] == tuple(line.split()[3:12])
+    assert found["rows_file"] == Path("02_256_8D_1024/analyze.49/path01.txt")
+    assert found["z_file"] == Path("02_256_8D_1024/analyze.49/z.path01.txt")
+    assert (found["max_neighbors"], found["avg_neighbors"]) == (10, 5.0)
+
+
 def test_step_35_maps_along_a_path(call: Call) -> None:
     line = (
         "cryodrgn eval_vol 02_256_8D_1024/weights.49.pkl -c 02_256_8D_1024/config.pkl --flip "

@@ -51,6 +51,10 @@ COMMANDS = (
     Command("reconstruct", "Analyse", "Maps and half maps of the particles near points, or of a selection."),
     Command("filter", "Analyse", "Keep or drop particles by clusters, score, outline or any column."),
     Command("compare_selections", "Analyse", "What selections share: diagram, tables and pictures."),
+    Command(
+        "graph_traversal", "Analyse", "Shortest paths from particle to particle through their neighbours."
+    ),
+    Command("direct_traversal", "Analyse", "Straight paths from particle to particle in latent space."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
 )
 
@@ -63,8 +67,6 @@ PLANNED = frozenset(
         "analyze_landscape",
         "analyze_landscape_full",
         "dashboard",
-        "direct_traversal",
-        "graph_traversal",
         "train_dec",
         "train_nn",
         "write_cs",

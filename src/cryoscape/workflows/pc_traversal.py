@@ -1,18 +1,21 @@
 """Write paths through latent space along principal components."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryoscape.analysis.embedding import check_latents, principal_components
-from cryoscape.analysis.neighbours import support, typical_radius
-from cryoscape.analysis.traversal import Spacing, pc_path
-from cryoscape.engines.run_folder import RunFolder
-from cryoscape.errors import InputError
-from cryoscape.io.legacy_pickle import read_latents
-from cryoscape.workflows.analyze_results import write_rows
+import numpy as np
 
-logger = logging.getLogger("cryoscape")
+from cryoscape.analysis.embedding import principal_components
+from cryoscape.analysis.traversal import Spacing, pc_path
+from cryoscape.errors import InputError
+from cryoscape.workflows.path_files import (
+    LatentPath,
+    WrittenPath,
+    check_free,
+    path_files,
+    read_path_input,
+    write_path,
+)
 
 
 def pc_traversal(
@@ -25,8 +28,8 @@ def pc_traversal(
     spacing: Spacing = "even",
     epoch: int | None = None,
     force: bool = False,
-) -> tuple[Path, ...]:
-    """Write pc1.txt, pc2.txt... (n_points, zdim) and log how many particles lie near each point.
+) -> tuple[WrittenPath, ...]:
+    """Write pc1.txt, pc2.txt... (n_points, zdim), the particles that support each point, and pictures.
 
     Parameters
     ----------
@@ -40,30 +43,21 @@ def pc_traversal(
     InputError
         For latents, components or limits that cannot be used, or files that would be overwritten.
     """
-    if latents.is_dir():
-        run = RunFolder(latents)
-        latents = run.latents(run.latest_epoch() if epoch is None else epoch)
-    if not latents.is_file():
-        raise InputError(f"{latents}: no such file; give a z.pkl, a z.E.pkl or the folder of a training run.")
-    z, _ = read_latents(latents)
-    check_latents(z, str(latents))
-    found = principal_components(z)
-    numbers = tuple(components) if components else tuple(range(1, z.shape[1] + 1))
+    known = read_path_input(latents, epoch)
+    found = principal_components(known.z)
+    numbers = tuple(components) if components else tuple(range(1, known.z.shape[1] + 1))
     paths = {
         i: pc_path(found, i, n_points=n_points, limits_percentile=limits_percentile, spacing=spacing)
         for i in numbers
     }
-    files = {i: output / f"pc{i}.txt" for i in numbers}
-    there = [file for file in files.values() if file.exists()]
-    if there and not force:
-        raise InputError(f"{there[0]}: exists; give another folder with -o, or --force to replace.")
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file; give a folder with -o.")
-    output.mkdir(parents=True, exist_ok=True)
-    radius = typical_radius(z)
-    for i, path in paths.items():
-        write_rows(files[i], path)
-        near = support(z, path, radius)
-        share = 100 * found.explained[i - 1]
-        logger.info("PC%d (%.1f %% of variance), particles within %.3g: %s", i, share, radius, near.tolist())
-    return tuple(files.values())
+    check_free([file for i in paths for file in path_files(output / f"pc{i}.txt")], force)
+    ends = np.array([0, n_points - 1], dtype=np.int64)
+    written = []
+    for i, points in paths.items():
+        title = f"PC{i}, {100 * found.explained[i - 1]:.1f} % of the variance"
+        path = LatentPath(points, ends)
+        file = output / f"pc{i}.txt"
+        written.append(write_path(known, path, file, title=title, components=found, component=i))
+    return tuple(written)
