@@ -1,0 +1,121 @@
+"""Selections of row numbers: drawn at random, or the particles of clusters."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cryoscape.errors import InputError
+from cryoscape.io.legacy_pickle import load_pickles, read_rows, write_array_pickle
+from cryoscape.workflows.export_request import check_targets
+
+logger = logging.getLogger("cryoscape")
+
+_RUN_ROWS = "rows.npy"
+_PARENTS_SEARCHED = 3
+"""Labels lie in RUN, RUN/analyze.E or RUN/analyze.E/kmeansK."""
+
+
+def select_random(
+    n_particles: int,
+    output: Path,
+    n: int | None = None,
+    fraction: float | None = None,
+    rest: Path | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> int:
+    """Write a random selection of the rows 0 to `n_particles` - 1, in ascending order; answers how many.
+
+    Parameters
+    ----------
+    n, fraction
+        How many rows, or which part of them (0 to 1); exactly one of them.
+    rest
+        Write the rows not selected here.
+
+    Raises
+    ------
+    InputError
+        For numbers that cannot be, or files that exist.
+    """
+    if (n is None) == (fraction is None):
+        raise InputError("expected exactly one of -n and --frac")
+    if fraction is not None and not 0 < fraction < 1:
+        raise InputError(f"--frac {fraction:g}: expected a number between 0 and 1")
+    wanted = n if n is not None else round((fraction or 0.0) * n_particles)
+    if not 1 <= wanted <= n_particles:
+        raise InputError(f"expected 1 to {n_particles} rows, the particles there are; found {wanted}")
+    check_targets([output, *([] if rest is None else [rest])], [], force)
+    order = np.random.default_rng(seed).permutation(n_particles)
+    _write_selection(output, np.sort(order[:wanted]), n_particles)
+    if rest is not None:
+        _write_selection(rest, np.sort(order[wanted:]), n_particles)
+    return wanted
+
+
+def select_clusters(
+    labels: Path,
+    clusters: Sequence[int],
+    output: Path,
+    parent: Path | None = None,
+    n_original: int | None = None,
+    force: bool = False,
+) -> int:
+    """Write the rows of the original input that are in the given clusters; answers how many.
+
+    Labels belong to rows of the latents. If the run was trained on a selection, these are not rows of the
+    original input: `parent` is that selection, or else the run folder that the labels lie in tells it.
+
+    Parameters
+    ----------
+    labels
+        Pickled cluster of each particle, from 0.
+    n_original
+        Particles of the original input, checked where it is given.
+
+    Raises
+    ------
+    InputError
+        If a cluster is not there, or the selection and the labels differ in length.
+    """
+    label = np.asarray(load_pickles(labels)[0]).reshape(-1)
+    if label.dtype.kind not in "iuf" or not len(label):
+        raise InputError(f"{labels}: expected the number of a cluster for each particle")
+    missing = sorted(set(clusters) - set(label.astype(np.int64).tolist()))
+    if missing or not clusters:
+        there = np.unique(label.astype(np.int64))
+        raise InputError(
+            f"--sel: {'no cluster given' if not missing else f'no cluster {missing[0]}'}; {labels} holds "
+            f"{len(there)}, {there[0]} to {there[-1]}"
+        )
+    original = _original_rows(labels, parent, len(label))
+    if n_original is not None and original.max() >= n_original:
+        raise InputError(
+            f"--N-orig {n_original}: the selection has row {original.max()}; give the larger number"
+        )
+    check_targets([output], [labels], force)
+    rows = original[np.isin(label, list(clusters))]
+    _write_selection(output, rows, len(label))
+    return len(rows)
+
+
+def _original_rows(labels: Path, parent: Path | None, n: int) -> np.ndarray:
+    """Row of the original input of each label."""
+    if parent is not None:
+        rows, source = read_rows(parent), parent
+    else:
+        folders = list(labels.resolve().parents)[:_PARENTS_SEARCHED]
+        found = next((folder / _RUN_ROWS for folder in folders if (folder / _RUN_ROWS).is_file()), None)
+        if found is None:
+            return np.arange(n)
+        rows, source = np.load(found, allow_pickle=False).astype(np.int64), found
+    if len(rows) != n:
+        raise InputError(f"{source}: {len(rows)} rows, but {labels} holds {n} particles; give --parent-ind")
+    return rows
+
+
+def _write_selection(path: Path, rows: np.ndarray, n: int) -> None:
+    write_array_pickle(path, rows.astype(np.int64))
+    logger.info("%d of %d rows written to %s", len(rows), n, path)
