@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-CommandGroup = Literal["Try out", "Prepare", "Train", "Analyse"]
+CommandGroup = Literal["Try out", "Prepare", "Train", "Analyse", "Tools"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,17 @@ COMMANDS = (
     ),
     Command("direct_traversal", "Analyse", "Straight paths from particle to particle in latent space."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
+    Command("fsc", "Tools", "Fourier shell correlation of two maps, with or without a mask."),
+    Command("plot_fsc", "Tools", "Plot tables of Fourier shell correlation."),
+    Command("gen_mask", "Tools", "A soft mask about the density of a map."),
+    Command("flip_hand", "Tools", "Mirror a map."),
+    Command("invert_contrast", "Tools", "Multiply a map or the images of a stack by -1."),
+    Command("add_psize", "Tools", "Change the pixel size in the header of a map or stack."),
+    Command("phase_flip", "Tools", "Multiply images by the sign of their CTF."),
+    Command("translate_mrcs", "Tools", "Move images by their shifts, so that particles are centred."),
+    Command("view_mrcs", "Tools", "A picture of the first images of a stack."),
+    Command("view_header", "Tools", "Print the header of a map or stack."),
+    Command("clean", "Tools", "Remove files of intermediate epochs from training runs."),
 )
 
 BY_NAME = {command.name: command for command in COMMANDS}

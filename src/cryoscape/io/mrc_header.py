@@ -6,7 +6,7 @@ Layout: Cheng et al. 2015, J. Struct. Biol. 192, 146 (MRC2014).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -171,3 +171,48 @@ def header_bytes(
     raw["nlabl"] = 1
     raw["label"][0][0] = b"written by cryoscape"
     return raw.tobytes()
+
+
+def with_pixel_size(header: bytes, pixel_size_angstrom: float) -> bytes:
+    """The first 1024 bytes of a file with another pixel size, all else and the byte order as they were.
+
+    Raises
+    ------
+    InputError
+        If these bytes are not an MRC header.
+    """
+    raw, _ = _parse(header, Path("header"))
+    changed = raw.copy()
+    sampling = np.where(raw["m"][0] > 0, raw["m"][0], raw["n"][0])
+    changed["m"][0] = sampling
+    changed["cell"][0] = pixel_size_angstrom * sampling.astype(np.float64)
+    return changed.tobytes()
+
+
+def header_fields(path: PathLikeStr) -> dict[str, Any]:
+    """The fields of a header as they are stored, under the names of the MRC2014 format, labels last.
+
+    Raises
+    ------
+    InputError
+        As `read_mrc_header`.
+    """
+    header = read_mrc_header(path)
+    with header.path.open("rb") as handle:
+        raw, order = _parse(handle.read(HEADER_BYTES), header.path)
+    one = raw[0]
+    fields: dict[str, Any] = {}
+    for name, axes in (("n", "xyz"), ("m", "xyz"), ("cell", "abc")):
+        fields |= {f"{name}{axis}": value.item() for axis, value in zip(axes, one[name], strict=True)}
+        if name == "n":
+            fields["mode"] = int(one["mode"])
+            fields |= {f"n{axis}start": value.item() for axis, value in zip(axes, one["nstart"], strict=True)}
+    fields |= {key: v.item() for key, v in zip(("alpha", "beta", "gamma"), one["angles"], strict=True)}
+    fields |= {key: v.item() for key, v in zip(("mapc", "mapr", "maps"), one["map"], strict=True)}
+    fields |= {key: float(one[key]) for key in ("dmin", "dmax", "dmean", "rms")}
+    fields |= {"ispg": int(one["ispg"]), "nsymbt": int(one["nsymbt"])}
+    fields |= {"exttyp": one["exttyp"].decode("latin1").strip(), "nversion": int(one["nversion"])}
+    fields |= {f"origin {axis}": value.item() for axis, value in zip("xyz", one["origin"], strict=True)}
+    fields["byte order"] = "big-endian" if order == ">" else "little-endian"
+    labels = [label.decode("latin1").rstrip(" \0") for label in one["label"][: max(0, int(one["nlabl"]))]]
+    return fields | {f"label {i}": label for i, label in enumerate(labels)}

@@ -84,6 +84,8 @@ def half_map_curves(
     half_b: Float[Tensor, "z y x"],
     pixel_size_angstrom: float,
     mask: Float[Tensor, "z y x"] | None = None,
+    reference: Float[Tensor, "z y x"] | None = None,
+    randomise_from: int | None = None,
     seed: int = 0,
 ) -> FscCurves:
     """Compute all curves of two half maps.
@@ -95,31 +97,68 @@ def half_map_curves(
     pixel_size_angstrom
         Of the maps.
     mask
-        Used for the tight curve; default made from the mean of the halves.
-    seed
-        Of the random phases.
+        Used for the tight curve; default made from the reference.
+    reference
+        Map whose density the masks surround; default the mean of the halves.
+    randomise_from, seed
+        See `masked_correlation`.
     """
     box = half_a.shape[-1]
     sphere = soft_sphere(box, 0.85 * box / 2, max(3.0, 0.05 * box), half_a.device).to(half_a)
     unmasked = fourier_shell_correlation(half_a, half_b)
-    mean = (half_a + half_b) / 2 * sphere
-    loose_mask = density_mask(mean, pixel_size_angstrom, *_LOOSE_ANGSTROM)
-    tight_mask = density_mask(mean, pixel_size_angstrom, *_TIGHT_ANGSTROM) if mask is None else mask
-    tight = fourier_shell_correlation(half_a * tight_mask, half_b * tight_mask)
-    start = resolution_shell(unmasked, RANDOMISE_BELOW)
-    first = max(1, box // 2 if start is None else int(start))
-    generator = torch.Generator().manual_seed(seed)
-    shuffled = [randomise_phases(half, first, generator) * tight_mask for half in (half_a, half_b)]
-    random = fourier_shell_correlation(*shuffled)
+    inside = ((half_a + half_b) / 2 if reference is None else reference) * sphere
+    loose_mask = density_mask(inside, pixel_size_angstrom, *_LOOSE_ANGSTROM)
+    tight_mask = density_mask(inside, pixel_size_angstrom, *_TIGHT_ANGSTROM) if mask is None else mask
+    tight = masked_correlation(half_a, half_b, tight_mask, unmasked, randomise_from, seed)
     return FscCurves(
         unmasked=unmasked,
         spherical=fourier_shell_correlation(half_a * sphere, half_b * sphere),
         loose=fourier_shell_correlation(half_a * loose_mask, half_b * loose_mask),
-        tight=tight,
-        corrected=_corrected(tight, random, first),
-        random=random,
-        randomised_from=first,
+        tight=tight.masked,
+        corrected=tight.corrected,
+        random=tight.random,
+        randomised_from=tight.randomised_from,
     )
+
+
+@dataclass(frozen=True)
+class MaskedFsc:
+    """Curves (S,) within a mask; the names are those of `FscCurves`, ``masked`` is its tight curve."""
+
+    masked: Float[Tensor, " s"]
+    corrected: Float[Tensor, " s"]
+    random: Float[Tensor, " s"]
+    randomised_from: int
+
+
+def masked_correlation(
+    half_a: Float[Tensor, "z y x"],
+    half_b: Float[Tensor, "z y x"],
+    mask: Float[Tensor, "z y x"],
+    unmasked: Float[Tensor, " s"],
+    randomise_from: int | None = None,
+    seed: int = 0,
+) -> MaskedFsc:
+    """Correlate maps within a mask, and take off what the mask itself adds.
+
+    Parameters
+    ----------
+    half_a, half_b, mask
+        Maps, and a soft mask, 1 inside.
+    unmasked
+        Their FSC without a mask.
+    randomise_from
+        Shell from which phases are randomised; default where ``unmasked`` first falls below 0.8.
+    seed
+        Of the random phases.
+    """
+    start = resolution_shell(unmasked, RANDOMISE_BELOW) if randomise_from is None else randomise_from
+    first = max(1, half_a.shape[-1] // 2 if start is None else int(start))
+    masked = fourier_shell_correlation(half_a * mask, half_b * mask)
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = [randomise_phases(half, first, generator) * mask for half in (half_a, half_b)]
+    random = fourier_shell_correlation(*shuffled)
+    return MaskedFsc(masked, _corrected(masked, random, first), random, first)
 
 
 def _corrected(tight: Tensor, random: Tensor, first: int) -> Tensor:

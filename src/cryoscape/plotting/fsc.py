@@ -1,6 +1,6 @@
 """Fourier shell correlation curves, and a map at a glance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -15,8 +15,8 @@ THRESHOLDS = (0.5, 0.143)
 
 @styled
 def plot_fsc(
-    curves: Mapping[str, Float[np.ndarray, " s"]],
-    box_size: int,
+    curves: Mapping[str, Float[np.ndarray, "_"]],
+    box_size: int | Sequence[int],
     pixel_size_angstrom: float,
     *,
     bold: str | None = None,
@@ -29,15 +29,16 @@ def plot_fsc(
     curves
         Values of shells 0 to D // 2; the name is what the legend says.
     box_size, pixel_size_angstrom
-        Of the maps.
+        Of the maps; boxes of one size, or one a curve.
     bold
         Name of the curve to read first.
     """
     figure = new_figure(5.8, 3.9)
     ax = figure.add_subplot()
     colors = (*[OKABE_ITO[i] for i in (1, 2, 4, 3)], MUTED)
+    boxes = [box_size] * len(curves) if isinstance(box_size, int) else list(box_size)
     for number, (name, curve) in enumerate(curves.items()):
-        x = np.arange(len(curve)) / (box_size * pixel_size_angstrom)
+        x = np.arange(len(curve)) / (boxes[number] * pixel_size_angstrom)
         chosen = name == bold or len(curves) == 1
         color = ACCENT if chosen else colors[number % len(colors)]
         ax.plot(
