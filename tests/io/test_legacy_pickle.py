@@ -15,6 +15,7 @@ from cryoscape.io.legacy_pickle import (
     load_pickles,
     read_config_pickle,
     read_ctf,
+    read_labels,
     read_latents,
     read_poses,
     read_rows,
@@ -35,7 +36,7 @@ class Payload:
         return self.function, self.arguments
 
 
-READERS = (load_pickles, read_poses, read_ctf, read_rows, read_latents, read_config_pickle)
+READERS = (load_pickles, read_poses, read_ctf, read_rows, read_labels, read_latents, read_config_pickle)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -219,6 +220,21 @@ def test_rows_are_whole_numbers_in_the_order_given(
 def test_what_is_no_rows_is_refused(tmp_path: Path, value: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_rows(write_pickle(tmp_path / "a.pkl", value))
+
+
+def test_labels_are_one_whole_number_a_particle(tmp_path: Path) -> None:
+    path = write_pickle(tmp_path / "a.pkl", np.array([2.0, 0.0, -1.0]))
+    assert read_labels(path).tolist() == [2, 0, -1]
+    for value in (np.zeros((3, 2)), np.array([0.5]), np.array([np.nan]), np.array([], int), np.array(["a"])):
+        with pytest.raises(InputError, match="does not hold labels"):
+            read_labels(write_pickle(path, value))
+
+
+@pytest.mark.parametrize("reader", [read_ctf, read_rows, read_labels, read_latents])
+def test_poses_given_for_something_else_are_refused(tmp_path: Path, reader: Any) -> None:
+    path = write_pickle(tmp_path / "a.pkl", (random_rotations(3), np.zeros((3, 2))))
+    with pytest.raises(InputError, match="expected one array, found several"):
+        reader(path)
 
 
 def test_latents_are_one_pickle_or_two(tmp_path: Path) -> None:

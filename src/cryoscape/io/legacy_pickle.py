@@ -95,7 +95,10 @@ def load_pickles(path: PathLikeStr) -> list[Any]:
 
 
 def _number_array(value: Any, path: Path, what: str) -> np.ndarray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # arrays of several shapes, as poses are
+        raise InputError(f"{path} does not hold {what}: expected one array, found several") from error
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path} does not hold {what}: expected numbers, found {array.dtype}")
     return array
@@ -178,6 +181,21 @@ def read_rows(path: PathLikeStr) -> np.ndarray:
             "a selection holds each row once"
         )
     return rows
+
+
+def read_labels(path: PathLikeStr) -> np.ndarray:
+    """Read labels (N,), int64: the number of the cluster or state of each particle.
+
+    Raises
+    ------
+    InputError
+        If the file does not hold one whole number a particle.
+    """
+    path = Path(path)
+    labels = _number_array(load_pickles(path)[0], path, "labels")
+    if labels.ndim != 1 or not len(labels) or not np.array_equal(labels, np.round(labels)):
+        raise InputError(f"{path} does not hold labels: expected the number of a cluster for each particle")
+    return labels.astype(np.int64)
 
 
 def read_latents(path: PathLikeStr) -> tuple[np.ndarray, np.ndarray | None]:

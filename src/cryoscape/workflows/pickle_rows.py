@@ -74,7 +74,10 @@ def _load(path: Path) -> list[Any]:
 
 def _arrays(value: Any, path: Path) -> list[np.ndarray]:
     parts = list(value) if isinstance(value, tuple) else [value]
-    arrays = [np.asarray(part) for part in parts if part is not None]
+    try:
+        arrays = [np.asarray(part) for part in parts if part is not None]
+    except ValueError:  # a list of lists of several lengths
+        arrays = []
     if not arrays or any(array.ndim == 0 or array.dtype.kind not in "biufSU" for array in arrays):
         raise InputError(f"{path}: expected arrays with a row for each particle, or tuples of them")
     return arrays

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cryoscape.errors import InputError
-from cryoscape.io.legacy_pickle import load_pickles, read_rows, write_array_pickle
+from cryoscape.io.legacy_pickle import read_labels, read_rows, write_array_pickle
 from cryoscape.workflows.export_request import check_targets
 
 logger = logging.getLogger("cryoscape")
@@ -80,14 +80,12 @@ def select_clusters(
     InputError
         If a cluster is not there, or the selection and the labels differ in length.
     """
-    label = np.asarray(load_pickles(labels)[0]).reshape(-1)
-    if label.dtype.kind not in "iuf" or not len(label):
-        raise InputError(f"{labels}: expected the number of a cluster for each particle")
-    missing = sorted(set(clusters) - set(label.astype(np.int64).tolist()))
+    label = read_labels(labels)
+    there = np.unique(label)
+    missing = sorted(set(clusters) - set(there.tolist()))
     if missing or not clusters:
-        there = np.unique(label.astype(np.int64))
         raise InputError(
-            f"--sel: {'no cluster given' if not missing else f'no cluster {missing[0]}'}; {labels} holds "
+            f"--sel: {f'no cluster {missing[0]}' if missing else 'no cluster given'}; {labels} holds "
             f"{len(there)}, {there[0]} to {there[-1]}"
         )
     original = _original_rows(labels, parent, len(label))
