@@ -20,12 +20,12 @@ def plot_images(
     pixel_size_angstrom: float | None = None,
     n_columns: int = 5,
 ) -> Figure:
-    """Images in rows from the top left, each with its own grey scale and a caption under it.
+    """Images in rows from the top left, each with a caption under it.
 
     Parameters
     ----------
     images
-        (n, D, D); the range from the 0.5th to the 99.5th percentile of each goes from black to white.
+        Grey levels (n, D, D) in 0..1.
     captions
         One each, for example row numbers.
     pixel_size_angstrom
@@ -44,9 +44,7 @@ def plot_images(
         left = gap + column * (tile + gap)
         bottom = height - head - (row + 1) * tile - row * (text + gap)
         ax = figure.add_axes((left / width, bottom / height, tile / width, tile / height))
-        finite = image[np.isfinite(image)]
-        low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 1.0)
-        ax.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12), interpolation="nearest")
+        ax.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         ax.axis("off")
         place = ((left + tile / 2) / width, (bottom - 0.1) / height)
         figure.text(*place, captions[i], ha="center", va="center", fontsize=8, color=INK)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cryoscape.analysis.image_display import grey_levels
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import load_pickles
@@ -172,7 +173,9 @@ def translate_mrcs(
     logger.info("the images are moved already: use them with rotations only, or shifts of 0")
     if picture is not None:
         captions = [str(row) for row in particles.row[: len(shown[0])]]
-        figure = plot_images(shown[0], captions, title=output.name, subtitle="moved; numbers are rows")
+        figure = plot_images(
+            grey_levels(shown[0]), captions, title=output.name, subtitle="moved; numbers are rows"
+        )
         with replace_when_done(picture) as partial:
             partial.write_bytes(figure_png(figure, 150))
 

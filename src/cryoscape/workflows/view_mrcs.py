@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
+from cryoscape.analysis.image_display import grey_levels, low_pass_images
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.mrc_header import header_fields, read_mrc_header
@@ -42,7 +42,7 @@ def view_mrcs(
     invert
         Show them times -1.
     low_pass_angstrom
-        Smooth by a Gaussian that halves this resolution.
+        Cut frequencies beyond this resolution.
 
     Raises
     ------
@@ -53,6 +53,8 @@ def view_mrcs(
     check_output(target, force, (source,), (".png",))
     if n_images < 1:
         raise InputError(f"-n {n_images}: expected at least 1 image")
+    if low_pass_angstrom is not None and not low_pass_angstrom > 0:
+        raise InputError(f"--low-pass {low_pass_angstrom:g}: expected a resolution in angstrom, above 0")
     particles = load_particles(source, ind=ind, datadir=datadir, images_only=True)
     stack = ImageStack.from_particles(particles)
     pixel_size = stack.pixel_size_angstrom or 1.0
@@ -60,16 +62,16 @@ def view_mrcs(
     if invert:
         images = -images
     if low_pass_angstrom is not None:
-        images = _smooth(images, low_pass_angstrom, pixel_size)
+        images = low_pass_images(images, pixel_size / low_pass_angstrom)
     treated = ["times -1"] * invert
-    treated += [] if low_pass_angstrom is None else [f"smoothed to {low_pass_angstrom:g} Å"]
+    treated += [] if low_pass_angstrom is None else [f"to {low_pass_angstrom:g} Å"]
     about = [
         f"{len(images)} of {len(stack):,} images",
         f"{stack.box_size} px of {pixel_size:.4g} Å",
         *treated,
     ]
     figure = plot_images(
-        images,
+        grey_levels(images),
         [f"row {row:,}" for row in particles.row[: len(images)]],
         title=source.name,
         subtitle=", ".join(about),
@@ -80,14 +82,6 @@ def view_mrcs(
         partial.write_bytes(figure_png(figure, 150))
     logger.info("%s written to %s", about[0], target)
     return target
-
-
-def _smooth(images: np.ndarray, resolution_angstrom: float, pixel_size_angstrom: float) -> np.ndarray:
-    if not resolution_angstrom > 0:
-        raise InputError(f"--low-pass {resolution_angstrom:g}: expected a resolution in angstrom, above 0")
-    # exp(-2 pi^2 sigma^2 / resolution^2) = 1/2
-    sigma = math.sqrt(math.log(2) / 2) * resolution_angstrom / (math.pi * pixel_size_angstrom)
-    return np.asarray(ndimage.gaussian_filter(images, (0, sigma, sigma)))
 
 
 def view_header(source: Path) -> list[str]:
