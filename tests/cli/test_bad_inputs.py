@@ -40,8 +40,9 @@ EVAL = ["eval_images", "PARTICLES", "run", "--poses", "poses.pkl", "--ctf", "ctf
 EVAL += ["-o", "losses.pkl", "--out-z", "z.pkl"]
 BACKPROJECT = ["backproject_voxel", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
 DOWNSAMPLE = ["downsample", "PARTICLES", "-D", "8", "-o", "out.mrcs"]
+STARFILE = ["write_starfile", "PARTICLES", "ctf.pkl", "--poses", "poses.pkl", "-o", "out.star"]
 
-WITH_POSES = [TRAIN, SUBSPACE, PREPROCESS, EVAL, BACKPROJECT]
+WITH_POSES = [TRAIN, SUBSPACE, PREPROCESS, EVAL, BACKPROJECT, STARFILE]
 WITH_IMAGES = [*WITH_POSES, DOWNSAMPLE]
 
 
@@ -274,6 +275,33 @@ def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refuse
         (["simulate", "atom.pdb", "-n", "2", "--states", "s.star", "-o", "out"], "not valid JSON"),
         (["demo", "-n", "0"], "0"),
         (["demo", "--epochs", "0"], "0"),
+        (["export", "gone.star", "-o", "out.star"], "gone.star: no such file"),
+        (["export", "s.mrcs", "--ind", "ind.pkl", "-o", "out.star"], "write_starfile"),
+        (["export", "s.star", "--ind", "s.star", "-o", "out.star"], "not a readable pickle"),
+        (["export", "s.star", "--ind", "poses.pkl", "-o", "out.star"], "does not hold a selection"),
+        (["export", "s.star", "--ind", "ind.pkl", "-o", "s.star", "--force"], "is the input"),
+        (["export", "s.star", "--ind", "ind.pkl", "-o", "map.mrc"], "go to a .star file"),
+        (["export", "s.cs", "--ind", "ind.pkl", "-o", "out.star"], "go to a .cs or .csg file"),
+        (["export", "s.star", "--ind", "ind.pkl", "--rows-of", "ctf.pkl", "-o", "o.star"], "who its rows"),
+        (["export", "s.star", "--replace-path", "x", "y", "-o", "o.star"], "do not begin with x"),
+        (["filter_star", "s.cs", "--ind", "ind.pkl", "-o", "out.star"], "expected .star"),
+        (["filter_star", "s.star", "--et", "--ind", "ind.pkl", "-o", "o.star"], "no column _rlnGroupName"),
+        (["filter_star", "s.star", "-m", "-o", "out"], "no column _rlnMicrographName"),
+        (["filter_cs", "s.star", "--ind", "ind.pkl", "-o", "out.cs"], "expected .cs or .csg"),
+        (["write_cs", "s.mrcs", "-o", "out.cs"], "expected .cs or .csg"),
+        (["write_starfile", "s.mrcs", "-o", "out.star"], "no CTF"),
+        (["write_star", "s.mrcs", "ctf.pkl", "--ctf", "poses.pkl", "-o", "out.star"], "given as ctf.pkl"),
+        (["write_star", "s.mrcs", "--ctf", "ctf.pkl", "-o", "s.star"], "s.star: exists"),
+        (["filter_mrcs", "s.mrcs", "--ind", "ind.pkl", "-o", "out.star"], "must end in .mrcs"),
+        (["filter_mrcs", "map.mrc", "--ind", "ind.pkl"], "3D map"),
+        (["filter_pkl", "ctf.pkl", "-o", "out.pkl"], "exactly one of --ind and --first"),
+        (["filter_pkl", "s.star", "--first", "2", "-o", "out.pkl"], "not a readable pickle"),
+        (["concat_pkls", "ctf.pkl", "poses.pkl", "-o", "out.pkl"], "only files of one kind"),
+        (["concat_pkls", "ctf.pkl", "-o", "out.pkl"], "two or more"),
+        (["select_random", "10", "-n", "11", "-o", "out.pkl"], "found 11"),
+        (["select_random", "10", "--frac", "2", "-o", "out.pkl"], "between 0 and 1"),
+        (["select_clusters", "ind.pkl", "--sel", "7", "-o", "out.pkl"], "no cluster 7"),
+        (["select_clusters", "poses.pkl", "--sel", "7", "-o", "out.pkl"], "does not hold labels"),
         (["fsc", "map.mrc", "gone.mrc"], "gone.mrc"),
         (["fsc", "map.mrc", "map.mrc", "--corrected"], "give --mask or --ref-volume"),
         (["fsc", "map.mrc", "s.mrcs", "-o", "out.txt"], "not a 3D map"),

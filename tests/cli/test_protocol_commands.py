@@ -131,6 +131,22 @@ def test_step_9_analysis(call: Call) -> None:
     assert call(line + " --ksample 500", "cryoscape.workflows.analyze.analyze")["options"].ksample == 500
 
 
+@pytest.mark.parametrize("name", ["ind_keep", "ind_bad"])
+def test_step_17_star_files_of_selections(call: Call, name: str) -> None:
+    n = {"ind_keep": 96478, "ind_bad": 35421}[name]
+    line = (
+        "cryodrgn write_starfile 10076/data/L17Combine_weight_local.mrcs ctf.pkl --poses poses.pkl "
+        f"--ind 01_128_8D_256/{name}.{n}_particles.pkl -o {name}.star"
+    )
+    found = call(line, "cryoscape.workflows.write_starfile.write_starfile")
+    assert found["particles"] == Path("10076/data/L17Combine_weight_local.mrcs")
+    assert (found["ctf"], found["poses"]) == (Path("ctf.pkl"), Path("poses.pkl"))
+    assert found["ind"] == Path(f"01_128_8D_256/{name}.{n}_particles.pkl")
+    assert (found["output"], found["dialect"]) == (Path(f"{name}.star"), "relion31")
+    later = line.replace("write_starfile", "write_star").replace("ctf.pkl", "--ctf ctf.pkl")
+    assert call(later, "cryoscape.workflows.write_starfile.write_starfile") == found
+
+
 def test_step_18_training_of_a_selection(call: Call) -> None:
     line = (
         "cryodrgn train_vae particles.256.txt --amp --ctf ctf.pkl --poses poses.pkl --zdim 8 -n 50 "

@@ -56,6 +56,17 @@ COMMANDS = (
     ),
     Command("direct_traversal", "Analyse", "Straight paths from particle to particle in latent space."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
+    Command("export", "Analyse", "A selection as your own star or .cs file with fewer rows, all else kept."),
+    Command("write_starfile", "Analyse", "A new star file from images, CTF and poses."),
+    Command("write_star", "Analyse", "write_starfile by its later name."),
+    Command("filter_star", "Tools", "Rows of a star file, byte for byte."),
+    Command("filter_cs", "Tools", "Particles of a .cs file, with passthrough files and group."),
+    Command("write_cs", "Tools", "filter_cs by its older name."),
+    Command("filter_mrcs", "Tools", "Images of a stack."),
+    Command("filter_pkl", "Tools", "Rows of poses.pkl, ctf.pkl or z.pkl."),
+    Command("concat_pkls", "Tools", "Rows of several pickles one after another."),
+    Command("select_random", "Tools", "A random selection of particles."),
+    Command("select_clusters", "Tools", "The particles of some clusters, as a selection."),
     Command("fsc", "Tools", "Fourier shell correlation of two maps, with or without a mask."),
     Command("plot_fsc", "Tools", "Plot tables of Fourier shell correlation."),
     Command("gen_mask", "Tools", "A soft mask about the density of a map."),
@@ -80,9 +91,6 @@ PLANNED = frozenset(
         "dashboard",
         "train_dec",
         "train_nn",
-        "write_cs",
-        "write_star",
-        "write_starfile",
     }
 )
 """Commands users know from cryoDRGN that are not there yet: told as such, not as misspellings."""
