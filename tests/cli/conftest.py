@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from cryoscape.cli.app import main
+from cryoscape.cli.arguments import split_command
+from cryoscape.cli.commands import FAMILIES
 from folders import listing
 from particle_files import (
     cryosparc_table,
@@ -75,7 +77,7 @@ def refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[list[
         assert err.endswith("\n")
         lines = err.splitlines()
         assert len(lines) == 1, err
-        assert lines[0].startswith(f"cryoscape {arguments[0]}: error: ")
+        assert lines[0].startswith(f"cryoscape {split_command(arguments, FAMILIES)[0]}: error: ")
         assert listing(folder) == before
         return lines[0]
 

@@ -15,7 +15,7 @@ import pytest
 import cryoscape
 from cryoscape.cli.app import command_app, main, parse
 from cryoscape.cli.arguments import split_command, tidy
-from cryoscape.cli.commands import BY_NAME, COMMANDS
+from cryoscape.cli.commands import BY_NAME, COMMANDS, FAMILIES
 from cryoscape.errors import InputError, TrainingError
 
 HEAVY = {"torch", "numpy", "scipy", "pandas", "numba", "sklearn", "matplotlib", "gemmi", "mrcfile"}
@@ -45,7 +45,7 @@ def helps() -> dict[str, tuple[str, float, set[str]]]:
         "for name in ['', *(c.name for c in COMMANDS)]:\n"
         "    text, start = io.StringIO(), time.perf_counter()\n"
         "    with contextlib.redirect_stdout(text):\n"
-        "        assert main([*filter(None, [name]), '--help']) == 0, name\n"
+        "        assert main([*name.split(), '--help']) == 0, name\n"
         "    found[name] = text.getvalue(), time.perf_counter() - start, sorted(sys.modules)\n"
         "print(json.dumps(found))\n"
     )
@@ -90,9 +90,9 @@ def test_every_help_has_an_example_that_parses(
     text = helps[name][0]
     example = re.search(r"^Example: cryoscape (.*?)\n\n", text, re.S | re.M)
     assert example is not None
-    words = example[1].split()
-    assert words[0] == name
-    parse(name, tidy(words[1:]))
+    command, arguments = split_command(example[1].split(), FAMILIES)
+    assert command == name
+    parse(name, tidy(arguments))
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -138,6 +138,21 @@ def test_commands_take_dashes_for_underscores() -> None:
     assert split_command([]) == (None, [])
 
 
+def test_commands_of_a_family_have_two_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert split_command(["occupancy", "run", "-o", "x"], FAMILIES) == ("occupancy run", ["-o", "x"])
+    assert split_command(["occupancy", "--help"], FAMILIES) == ("occupancy", ["--help"])
+    assert split_command(["train_vae", "run"], FAMILIES) == ("train_vae", ["run"])
+    assert set(FAMILIES) == {command.family for command in COMMANDS} - {None}
+    for family, about in FAMILIES.items():
+        assert main([family, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert text.startswith(f"Usage: cryoscape {family} COMMAND")
+        assert about in text
+        for command in COMMANDS:
+            listed = re.search(rf"│ {command.name.rpartition(' ')[2]} ", text) is not None
+            assert listed == (command.family == family)
+
+
 def test_negative_numbers_are_values_and_options_after_them_are_options() -> None:
     _, bound = parse("eval_vol", tidy(["w.pkl", "-z", "-0.5", "1", "−2e-3", "-o", "out", "--flip"]))
     assert bound.arguments["z"] == (-0.5, 1.0, -0.002)
@@ -152,6 +167,9 @@ def test_negative_numbers_are_values_and_options_after_them_are_options() -> Non
         (["trian_vae"], "cryoscape: error: no command 'trian_vae'; did you mean train_vae?"),
         (["xyzzy"], "cryoscape: error: no command 'xyzzy'; cryoscape --help lists all"),
         (["train-nn"], "cryoscape: error: train_nn is planned and not there yet"),
+        (["occupancy"], "error: occupancy is a family of commands: give one of occupancy run, "),
+        (["occupancy", "mesure"], "no command 'occupancy mesure'; did you mean occupancy measure?"),
+        (["occupancy", "maps", "--model", "m.pdb"], "occupancy maps: error: --maps is missing"),
         (["--verison"], "cryoscape: error: unknown option --verison"),
         (["train_vae", "p", "--zdim", "8", "-o", "x", "--num-epoch", "3"], "did you mean --num-epochs?"),
         (["train_vae", "p", "--zdim", "8", "-o", "x", "-pose", "p"], "did you mean --poses?"),
@@ -177,7 +195,8 @@ def test_usage_errors_are_one_line(
     assert out == ""
     assert len(err.splitlines()) == 1
     assert line in err
-    who = f"cryoscape {arguments[0]}: " if arguments[0] in BY_NAME else "cryoscape: "
+    command, _ = split_command(arguments, FAMILIES)
+    who = f"cryoscape {command}: " if command in BY_NAME else "cryoscape: "
     assert err.startswith(who)
 
 

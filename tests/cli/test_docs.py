@@ -7,7 +7,7 @@ import pytest
 
 from cryoscape.cli.app import command_app, parse
 from cryoscape.cli.arguments import split_command, tidy
-from cryoscape.cli.commands import BY_NAME, COMMANDS, PLANNED
+from cryoscape.cli.commands import BY_NAME, COMMANDS, FAMILIES, PLANNED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]
@@ -30,7 +30,7 @@ def test_there_are_command_lines_to_check() -> None:
 
 @pytest.mark.parametrize("line", command_lines())
 def test_a_command_line_of_the_documentation_parses(line: str) -> None:
-    command, arguments = split_command(tidy(line.split()))
+    command, arguments = split_command(tidy(line.split()), FAMILIES)
     parse(command, arguments)
 
 

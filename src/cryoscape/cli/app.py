@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from cryoscape import __version__
 from cryoscape.cli.arguments import split_command, tidy
-from cryoscape.cli.commands import BY_NAME, COMMANDS
+from cryoscape.cli.commands import BY_NAME, COMMANDS, FAMILIES
 from cryoscape.cli.failures import exit_code
 from cryoscape.cli.logs import be_verbose, log_to_stderr
 from cryoscape.cli.messages import UsageError, describe, unknown_command
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv
         Arguments without the program's name; by default those of the process.
     """
-    command, arguments = split_command(tidy(sys.argv[1:] if argv is None else argv))
+    command, arguments = split_command(tidy(sys.argv[1:] if argv is None else argv), FAMILIES)
     try:
         with log_to_stderr():
             function, bound = parse(command, arguments)
@@ -50,9 +50,14 @@ def parse(command: str | None, arguments: Sequence[str]) -> tuple[Callable[..., 
     UsageError
         If there is no such command, or its arguments do not fit.
     """
-    if command is not None and command not in BY_NAME:
+    if command in FAMILIES and "--help" in arguments:
+        app = program(command)
+    elif command is None:
+        app = program()
+    elif command in BY_NAME:
+        app = command_app(command)
+    else:
         raise unknown_command(command)
-    app = program() if command is None else command_app(command)
     try:
         function, bound, _ = app.parse_args(list(arguments), print_error=False, exit_on_error=False)
     except CycloptsError as error:
@@ -62,9 +67,10 @@ def parse(command: str | None, arguments: Sequence[str]) -> tuple[Callable[..., 
     return function, bound
 
 
-def program() -> App:
-    """The program without a command: lists the commands, imports none."""
-    app = App(name="cryoscape", help=_ABOUT, help_format="plaintext", version=__version__)
+def program(family: str | None = None) -> App:
+    """The program without a command: lists the commands, or those of a family, and imports none."""
+    name, about = ("cryoscape", _ABOUT) if family is None else (f"cryoscape {family}", FAMILIES[family])
+    app = App(name=name, help=about, help_format="plaintext", version=__version__)
     options = Group("Options", sort_key=99)
     for flag in ("--help", "--version"):
         app[flag].group = (options,)
@@ -72,9 +78,11 @@ def program() -> App:
         name: Group(name, sort_key=i) for i, name in enumerate(dict.fromkeys(c.group for c in COMMANDS))
     }
     for place, command in enumerate(COMMANDS):
+        if family is not None and command.family != family:
+            continue
         app.command(
             command.target,
-            name=command.name,
+            name=command.name if family is None else command.name.removeprefix(f"{family} "),
             help=command.summary,
             group=headings[command.group],
             sort_key=place,

@@ -1,7 +1,7 @@
 """Command lines as people type and paste them, made uniform before they are parsed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 _DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 """Hyphen-minus, and what PDF readers and word processors put in its place."""
@@ -45,8 +45,14 @@ def _tidy_token(token: str) -> str:
     return f"{'-' if len(name) < 2 else '--'}{name}{equals}{value}"
 
 
-def split_command(tokens: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Name of the command, underscores for dashes, and its arguments; None where an option comes first."""
+def split_command(tokens: Sequence[str], families: Collection[str] = ()) -> tuple[str | None, list[str]]:
+    """Name of the command, underscores for dashes, and its arguments; None where an option comes first.
+
+    Commands of a family have names of two words, ``occupancy maps``; one word alone is the family.
+    """
     if not tokens or tokens[0].startswith("-"):
         return None, list(tokens)
-    return tokens[0].translate(_TO_UNDERSCORE), list(tokens[1:])
+    words = [token.translate(_TO_UNDERSCORE) for token in tokens[:2]]
+    if words[0] in families and len(words) == 2 and not tokens[1].startswith("-"):
+        return " ".join(words), list(tokens[2:])
+    return words[0], list(tokens[1:])

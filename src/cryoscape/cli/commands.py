@@ -12,7 +12,8 @@ CommandGroup = Literal["Try out", "Prepare", "Train", "Analyse", "Tools"]
 class Command:
     """A command: its name, what it does in one line, and under which heading it is listed.
 
-    The function is ``cryoscape.cli.NAME:NAME``; its module is imported when the command is called.
+    The function is ``cryoscape.cli.NAME:NAME``; its module is imported when the command is called. Commands
+    of a family have names of two words, joined with an underscore there.
     """
 
     name: str
@@ -22,7 +23,14 @@ class Command:
     @property
     def target(self) -> str:
         """Import path of the function, ``module:function``."""
-        return f"cryoscape.cli.{self.name}:{self.name}"
+        function = self.name.replace(" ", "_")
+        return f"cryoscape.cli.{function}:{function}"
+
+    @property
+    def family(self) -> str | None:
+        """First word of a name of two."""
+        first, _, second = self.name.partition(" ")
+        return first if second else None
 
     def load(self) -> Callable[..., Any]:
         """Import the function behind the command."""
@@ -55,6 +63,11 @@ COMMANDS = (
         "graph_traversal", "Analyse", "Shortest paths from particle to particle through their neighbours."
     ),
     Command("direct_traversal", "Analyse", "Straight paths from particle to particle in latent space."),
+    Command("occupancy run", "Analyse", "Occupancies of a model's parts in maps: all steps below in one."),
+    Command("occupancy maps", "Analyse", "Density maps of the parts of an atomic model."),
+    Command("occupancy masks", "Analyse", "Masks about these."),
+    Command("occupancy measure", "Analyse", "How much of each part is in each map."),
+    Command("occupancy cluster", "Analyse", "Classes of maps and blocks of parts, heat map and scripts."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
     Command("export", "Analyse", "A selection as your own star or .cs file with fewer rows, all else kept."),
     Command("write_starfile", "Analyse", "A new star file from images, CTF and poses."),
@@ -79,6 +92,9 @@ COMMANDS = (
     Command("view_header", "Tools", "Print the header of a map or stack."),
     Command("clean", "Tools", "Remove files of intermediate epochs from training runs."),
 )
+
+FAMILIES = {"occupancy": "How much of each part of an atomic model is there in each map."}
+"""Commands in several steps, named ``FAMILY STEP``, and what they are for."""
 
 BY_NAME = {command.name: command for command in COMMANDS}
 

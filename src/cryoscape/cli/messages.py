@@ -14,7 +14,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from cryoscape.cli.commands import BY_NAME, PLANNED
+from cryoscape.cli.commands import BY_NAME, FAMILIES, PLANNED
 
 _TYPE_WORDS: dict[type, str] = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 _CUTOFF = 0.4
@@ -28,6 +28,9 @@ def unknown_command(name: str) -> UsageError:
     """For a command that is not in the table."""
     if name in PLANNED:
         return UsageError(f"{name} is planned and not there yet; cryoscape --help lists what is")
+    if name in FAMILIES:
+        members = ", ".join(command for command in BY_NAME if command.startswith(f"{name} "))
+        return UsageError(f"{name} is a family of commands: give one of {members}")
     return UsageError(f"no command {name!r}{_hint(name, BY_NAME, 'cryoscape --help lists all')}")
 
 

@@ -16,7 +16,7 @@ LinkageMethod = Literal["ward", "average", "complete", "single"]
 _MAX_ORDERED = 1500
 """Above this many leaves neighbours are not sorted: it costs the cube of the number."""
 _MAX_SUGGESTED = 30
-_MARKED_DROP = 1.2
+_MARKED_DROP, _OF_LARGEST = 1.2, 1 / 3
 
 
 def rescale(
@@ -123,15 +123,20 @@ def grow_tree(items: Float[np.ndarray, "n d"], method: LinkageMethod = "ward") -
 
 def cophenetic_correlation(tree: Tree, items: Float[np.ndarray, "n d"]) -> float:
     """How faithfully the tree keeps the distances between the items, up to 1."""
-    return float(cophenet(tree.links, pdist(items))[0])
+    distances = pdist(items)
+    joined = cophenet(tree.links)
+    if np.ptp(distances) == 0 or np.ptp(joined) == 0:
+        return 1.0
+    return float(np.corrcoef(joined, distances)[0, 1])
 
 
 def suggested_number(tree: Tree, most: int = _MAX_SUGGESTED) -> int:
     """How many classes the tree itself suggests: those above its last marked drop.
 
     Links within classes, which join what noise tells apart, fall slowly with their rank; those between
-    classes stand above them. The last link, seen from the top, that is a fifth higher than the next one is
-    taken as the lowest between classes; where there is none, the largest relative drop decides.
+    classes stand above them. The last marked drop from one link to the next, seen from the top, is taken to
+    lie between the two kinds: one by a fifth at least, and by a third of the largest drop (of logarithms).
+    Where none is marked, the largest drop decides.
     """
     heights = np.sort(tree.links[:, 2])[::-1]
     most = min(most, len(tree.order) // 2)
@@ -140,5 +145,5 @@ def suggested_number(tree: Tree, most: int = _MAX_SUGGESTED) -> int:
     upper, lower = heights[: most - 1], heights[1:most]
     drops = np.divide(upper, lower, out=np.full(len(upper), np.inf), where=lower > 0)
     drops[upper <= 0] = 1.0
-    marked = np.flatnonzero(drops >= _MARKED_DROP)
+    marked = np.flatnonzero(drops >= max(_MARKED_DROP, float(drops.max()) ** _OF_LARGEST))
     return 2 + int(marked[-1] if len(marked) else drops.argmax())

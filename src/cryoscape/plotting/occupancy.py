@@ -236,7 +236,7 @@ def _count(n: int, one: str, many: str) -> str:
 
 
 @styled
-def plot_cuts(heights: Sequence[tuple[str, Float[np.ndarray, " m"], int, int]]) -> Figure:
+def plot_cuts(heights: Sequence[tuple[str, Float[np.ndarray, " _"], int, int]]) -> Figure:
     """Height of the links against the number of classes a cut there leaves, with the cut that was made.
 
     Parameters

@@ -1,0 +1,146 @@
+"""Occupancy analysis in one go: maps of elements, masks, occupancies, classes and blocks."""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryoscape import __version__
+from cryoscape.errors import InputError
+from cryoscape.io.mrc import write_volume
+from cryoscape.occupancy.elements import Element
+from cryoscape.occupancy.masks import MaskConfig, mask_of_patch
+from cryoscape.occupancy.measure import ElementMasks, gather_masks
+from cryoscape.occupancy.model import MapGrid, Patch
+from cryoscape.workflows.occupancy_cluster import (
+    ClusterOptions,
+    ClusterResult,
+    cluster_table,
+    write_clusters,
+)
+from cryoscape.workflows.occupancy_files import (
+    ELEMENTS_FILE,
+    MAPS_FOLDER,
+    MASKS_FOLDER,
+    RUN_FILE,
+    TABLE_FILE,
+    OccupancyTable,
+    find_maps,
+    read_json,
+    write_json,
+    write_table,
+)
+from cryoscape.workflows.occupancy_maps import (
+    MaskOptions,
+    check_within,
+    element_patches,
+    mask_path,
+    write_element_map,
+)
+from cryoscape.workflows.occupancy_measure import measure_maps
+from cryoscape.workflows.occupancy_model import ModelRequest, prepare_model
+from cryoscape.workflows.progress import progress
+
+logger = logging.getLogger("cryoscape")
+
+Parts = tuple[tuple[Element, Patch], ...]
+
+
+@dataclass(frozen=True)
+class OccupancyRequest:
+    """An occupancy analysis.
+
+    Attributes
+    ----------
+    maps : folder of the ensemble's maps.
+    output : folder of all results.
+    element_files : write the maps and masks of elements; without, they are only kept in memory.
+    """
+
+    maps: Path
+    model: ModelRequest
+    output: Path
+    masks: MaskOptions
+    cluster: ClusterOptions
+    element_files: bool = True
+    force: bool = False
+
+
+def occupancy_run(request: OccupancyRequest) -> ClusterResult:
+    """Do all steps and write what each of them alone writes.
+
+    Raises
+    ------
+    InputError
+        As the single steps do, and for a folder that holds something else.
+    """
+    started = time.perf_counter()
+    _check_output(request.output, request.force)
+    maps = find_maps(request.maps)
+    config = request.masks.config(maps.grid.voxel_angstrom)
+    prepared = prepare_model(request.model, maps)
+    check_within(prepared.elements, maps.grid)
+    parts = tuple(element_patches(prepared, maps.grid))
+    masks = _gathered(parts, maps.grid, config)
+    table = OccupancyTable(maps.numbers, masks.names, measure_maps(maps, masks))
+    result = cluster_table(table, request.cluster)
+    record = prepared.record()
+    settings = {
+        "version": __version__,
+        "maps": str(request.maps.resolve()),
+        "model": record,
+        "masks": asdict(request.masks),
+        "cluster": asdict(request.cluster),
+    }
+    _remove_earlier(request.output)
+    write_json(request.output / RUN_FILE, settings)
+    if request.element_files:
+        _write_elements(request.output, parts, maps.grid, config)
+    write_json(request.output / MAPS_FOLDER / ELEMENTS_FILE, record)
+    write_table(request.output / TABLE_FILE, table)
+    paths = dict(zip(maps.numbers.tolist(), maps.paths, strict=True))
+    write_clusters(request.output, result, request.cluster, paths, record)
+    logger.info(
+        "occupancies of %d elements in %d maps in %s (%.1f s)",
+        len(table.names), len(maps), request.output, time.perf_counter() - started,
+    )  # fmt: skip
+    return result
+
+
+def _gathered(parts: Parts, grid: MapGrid, config: MaskConfig) -> ElementMasks:
+    sums = [float(patch.values.sum(dtype=np.float64)) for _, patch in parts]
+    masks = ((e.name, mask_of_patch(patch, grid.shape, grid.voxel_angstrom, config)) for e, patch in parts)
+    return gather_masks(masks, grid.shape, sums)
+
+
+def _write_elements(output: Path, parts: Parts, grid: MapGrid, config: MaskConfig) -> None:
+    """The files that the first two steps write."""
+    with progress(len(parts), "maps and masks of elements") as update:
+        for i, (element, patch) in enumerate(parts):
+            write_element_map(output / MAPS_FOLDER, element, patch, grid)
+            mask = mask_of_patch(patch, grid.shape, grid.voxel_angstrom, config)
+            path = mask_path(output / MASKS_FOLDER, element.name)
+            write_volume(path, mask, grid.voxel_angstrom, grid.origin_angstrom)
+            update(i + 1)
+
+
+def _check_output(output: Path, force: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file; -o must name a folder")
+    if not output.is_dir() or not any(output.iterdir()):
+        return
+    if not (output / RUN_FILE).is_file():
+        raise InputError(f"{output}: holds files of something else; give another folder with -o")
+    if not force:
+        raise InputError(f"{output}: holds an occupancy analysis; give another -o, or --force to replace it")
+
+
+def _remove_earlier(output: Path) -> None:
+    """Remove maps and masks of elements that an earlier analysis wrote here."""
+    listed = output / MAPS_FOLDER / ELEMENTS_FILE
+    if listed.is_file():
+        for name in read_json(listed)["elements"]:
+            (output / MAPS_FOLDER / f"{name}.mrc").unlink(missing_ok=True)
+            mask_path(output / MASKS_FOLDER, name).unlink(missing_ok=True)
