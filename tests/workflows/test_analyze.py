@@ -248,6 +248,7 @@ def test_a_failing_picture_costs_nothing_else(make_run, tmp_path, caplog, monkey
     ("options", "words"),
     [
         (replace(SMALL, ksample=0), "at least 1"),
+        (replace(SMALL, gmm=0), "--gmm"),
         (replace(SMALL, n_per_pc=0), "--n-per-pc"),
         (replace(SMALL, maps=MapOptions(downsample=32)), "at most 16"),
         (replace(SMALL, pixel_size_angstrom=-1.0), "--Apix"),
@@ -276,3 +277,26 @@ def test_more_components_and_clusters_than_there_are(make_run, tmp_path, caplog)
     text = " ".join(warnings_in(caplog))
     assert "Only 5 of 20 clusters" in text
     assert "Only 2 of 5 components" in text
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_maps_are_the_same_however_many_are_made_at_once(make_run, tmp_path, monkeypatch):
+    run, _ = make_run()
+    options = replace(SMALL, skip_umap=True, pc=0, ksample=5)
+    analyze_loaded(run, tmp_path / "together", options)
+    monkeypatch.setattr("cryoscape.workflows.analyze_maps.VOXELS_AT_ONCE", 2 * BOX**3)
+    analyze_loaded(run, tmp_path / "two", options)
+    for i in range(5):
+        name = f"kmeans5/vol_{i:03d}.mrc"
+        together, two = (read_volume(tmp_path / folder / name).data for folder in ("together", "two"))
+        np.testing.assert_array_equal(together, two)
+
+
+def test_of_many_maps_some_are_pictured_at_even_steps(make_run, tmp_path, monkeypatch):
+    monkeypatch.setattr("cryoscape.workflows.analyze_pictures.MAX_RENDERED", 3)
+    run, _ = make_run()
+    result = analyze_loaded(run, tmp_path / "a", replace(SMALL, skip_umap=True, pc=0, ksample=9))
+    assert result.report is not None
+    page = result.report.read_text(encoding="utf-8")
+    assert [f'alt="map {i}"' in page for i in range(9)] == [i in (0, 4, 8) for i in range(9)]
+    assert "Some of the maps are shown" in page

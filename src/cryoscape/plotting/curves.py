@@ -87,7 +87,7 @@ def plot_explained_variance(explained: Float[np.ndarray, " c"]) -> Figure:
 def plot_cluster_sizes(counts: Int[np.ndarray, " k"]) -> Figure:
     """Particles in each cluster, coloured and numbered as everywhere else."""
     k = len(counts)
-    figure = new_figure(float(np.clip(0.28 * k + 1.6, 3.6, 10.0)), 2.9)
+    figure = new_figure(float(np.clip(0.28 * k + 1.6, 4.4, 10.0)), 2.9)
     ax = figure.add_subplot()
     ax.bar(np.arange(k), counts, color=cluster_colors(k), width=0.8)
     ax.axhline(counts.mean(), color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))

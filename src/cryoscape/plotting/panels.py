@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LogNorm, Normalize, to_hex
 from matplotlib.figure import Figure
 
 from cryoscape.plotting.embedding import Plane
 from cryoscape.plotting.style import DENSITY, MUTED, SEQUENCE, bare, new_figure, styled
 
-_NEUTRAL = np.array([0.86, 0.87, 0.89])
-"""Colour where angles have no common direction."""
+_NEUTRAL = np.array((0.86, 0.87, 0.89))
+"""Colour where angles have no common direction, or too few particles lie for a mean."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,8 @@ class Quantity:
 
     Attributes
     ----------
-    name : title of the panel.
+    name, unit : title of the panel; "" for no unit.
     values : array (n,)
-    unit : on the colour bar; "" for none.
     is_angle : in degrees, closed at 360; the mean of angles is that of directions.
     """
 
@@ -41,7 +40,8 @@ def plot_panels(plane: Plane, quantities: Sequence[Quantity], title: str, n_colu
     """Plane after plane in hexagons coloured by the mean of a quantity over the particles in each.
 
     Colours span the values of single particles (2nd to 98th percentile), so that a quantity the latents know
-    nothing of gives an even panel. Angles fade to grey where they have no common direction.
+    nothing of gives an even panel. Angles fade to grey where they have no common direction. Hexagons of
+    fewer than five particles are grey, or their chance values would catch the eye.
     """
     columns = min(n_columns, len(quantities))
     rows = -(-len(quantities) // columns)
@@ -62,71 +62,92 @@ def plot_panels(plane: Plane, quantities: Sequence[Quantity], title: str, n_colu
 def _panel(figure: Figure, ax: Axes, plane: Plane, quantity: Quantity) -> None:
     ax.set_box_aspect(1)
     ax.margins(0.05)
-    ax.set_title(quantity.name, fontsize=9.5, fontweight="normal")
+    ax.set_title(
+        f"{quantity.name} ({quantity.unit})" if quantity.unit else quantity.name,
+        fontsize=9.5,
+        fontweight="normal",
+    )
     ax.tick_params(labelsize=7)
     if plane.unitless:
         bare(ax)
+    least = _ground(ax, plane)
     if quantity.is_angle:
-        colors = _hexagons_of_angles(ax, plane, quantity.values)
+        colors = _hexagons_of_angles(ax, plane, quantity.values, least)
     else:
         low, high = np.percentile(quantity.values, [2, 98])
         colors = ScalarMappable(Normalize(low, high if high > low else low + 1), SEQUENCE)
-        _hexagons(ax, plane, quantity.values).set(cmap=SEQUENCE, norm=colors.norm)
+        _hexagons(ax, plane, quantity.values, least).set(cmap=SEQUENCE, norm=colors.norm)
     bar = figure.colorbar(colors, ax=ax, shrink=0.8, pad=0.02, aspect=22)
-    bar.set_label(quantity.unit, fontsize=8, color=MUTED)
     bar.ax.tick_params(labelsize=7)
     if quantity.is_angle:
         bar.set_ticks([-180, -90, 0, 90, 180])
     bar.outline.set_visible(False)
 
 
-def _hexagons(ax: Axes, plane: Plane, values: np.ndarray) -> mpl.collections.PolyCollection:
+def _hexagons(ax: Axes, plane: Plane, values: np.ndarray, least: int) -> PolyCollection:
     gridsize = int(np.clip(np.sqrt(len(plane)) / 3.5, 10, 55))
     x, y = plane.points.T
-    return ax.hexbin(x, y, C=values, reduce_C_function=np.mean, gridsize=gridsize, linewidths=0.1)
+    return ax.hexbin(
+        x, y, C=values, reduce_C_function=np.mean, gridsize=gridsize, mincnt=least, linewidths=0.1
+    )
 
 
-def _hexagons_of_angles(ax: Axes, plane: Plane, degrees: np.ndarray) -> ScalarMappable:
+def _ground(ax: Axes, plane: Plane) -> int:
+    """All hexagons with a particle in grey; answers how many particles one needs for a colour."""
+    drawn = _hexagons(ax, plane, np.ones(len(plane)), 1)
+    drawn.set_array(None)
+    drawn.set_facecolor(to_hex(tuple(_NEUTRAL)))
+    return 5 if len(plane) >= 1000 else 1
+
+
+def _hexagons_of_angles(ax: Axes, plane: Plane, degrees: np.ndarray, least: int) -> ScalarMappable:
     """Hexagons in the colour of the mean direction, mixed with grey as its length (0 to 1) falls."""
     angle = np.deg2rad(degrees)
-    drawn = _hexagons(ax, plane, np.cos(angle))
-    other = _hexagons(ax, plane, np.sin(angle))
+    drawn = _hexagons(ax, plane, np.cos(angle), least)
+    other = _hexagons(ax, plane, np.sin(angle), least)
     cosine, sine = np.asarray(drawn.get_array()), np.asarray(other.get_array())
     other.remove()
     scale = ScalarMappable(Normalize(-180, 180), "twilight_shifted")
     rgb = np.asarray(scale.to_rgba(np.rad2deg(np.arctan2(sine, cosine))))[:, :3]
     length = np.hypot(cosine, sine)[:, None]
     drawn.set_array(None)
-    drawn.set_facecolor(length * rgb + (1 - length) * _NEUTRAL)
+    drawn.set_facecolor([to_hex(tuple(c)) for c in length * rgb + (1 - length) * _NEUTRAL])
     return scale
 
 
 @styled
 def plot_views(euler_degrees: Float[np.ndarray, "n 3"], title: str = "") -> Figure:
-    """Viewing directions over the sphere in an equal-area map: an even set gives an even picture.
+    """Density of viewing directions over the sphere, relative to an even one, in an equal-area map.
 
     Parameters
     ----------
     euler_degrees : array (n, 3)
         rot, tilt, psi; the map is seen along the direction of longitude rot and latitude 90 - tilt.
     """
-    figure = new_figure(5.6, 3.3)
+    figure = new_figure(5.6, 3.0)
     ax = figure.add_subplot(projection="hammer")
     longitude = np.deg2rad((euler_degrees[:, 0] + 180) % 360 - 180)
     latitude = np.pi / 2 - np.deg2rad(euler_degrees[:, 1])
-    # cells of equal area: even steps of longitude and of the sine of latitude
-    n = int(np.clip(np.sqrt(len(longitude) / 8), 6, 36))
+    # cells of equal area, about 40 particles each: even steps of longitude and of the sine of latitude
+    n = int(np.clip(np.sqrt(len(longitude) / 80), 5, 36))
     edges_x, edges_sine = np.linspace(-np.pi, np.pi, 2 * n + 1), np.linspace(-1, 1, n + 1)
     counts, _, _ = np.histogram2d(np.sin(latitude), longitude, bins=(edges_sine, edges_x))
-    shown = np.where(counts > 0, counts, np.nan)
-    drawn = ax.pcolormesh(
-        edges_x, np.arcsin(edges_sine), shown, cmap=DENSITY, norm=LogNorm(1, max(counts.max(), 2.0))
-    )
+    density = counts / counts.mean()
+    most = float(np.clip(density.max(), 2.0, 20.0))
+    scale = LogNorm(1 / most, most)
+    # in steps, so that the straight sides of what is drawn follow the rim
+    shown = np.repeat(np.maximum(density, 1 / most), 8, axis=0)
+    fine_edges = np.arcsin(np.linspace(-1, 1, 8 * n + 1))
+    drawn = ax.pcolormesh(edges_x, fine_edges, shown, cmap=DENSITY, norm=scale, rasterized=True)
     ax.grid(color="white", linewidth=0.4, alpha=0.6)
+    ax.set_xticks(np.deg2rad([-120, -60, 0, 60, 120]), [])
+    ax.set_yticks(np.deg2rad([-60, -30, 0, 30, 60]))
     ax.tick_params(labelsize=6.5, colors=MUTED)
-    ax.set_xticks(np.deg2rad([-120, -60, 0, 60, 120]))
     ax.set_title(title or f"Viewing directions of {len(longitude):,} particles")
-    bar = figure.colorbar(drawn, ax=ax, shrink=0.8, pad=0.03)
-    bar.set_label("Particles per cell of equal area", color=MUTED)
+    bar = figure.colorbar(drawn, ax=ax, shrink=0.85, pad=0.03)
+    ticks = [t for t in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if 1 / most <= t <= most]
+    bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+    bar.minorticks_off()
+    bar.set_label("Times the even density", color=MUTED)
     bar.outline.set_visible(False)
     return figure

@@ -150,15 +150,16 @@ def verdict(leaks: tuple[Foretold, ...]) -> str:
         return "Not tested: the run's poses and CTF were not found."
     told = [leak for leak in leaks if leak.share >= FAINT and leak.share > leak.chance]
     moving = [leak for leak in told if leak.component_share >= FAINT]
-    if moving:
-        names = " and ".join(leak.name for leak in moving)
-        return (
-            f"Latents move with the {names}. Compare maps of particles that share it before reading them as "
-            "structure; states that prefer a view, and junk of little contrast, do the same without a fault."
-        )
-    if told:
-        names = " and ".join(leak.name for leak in told)
+    names = " and ".join(leak.name for leak in moving or told)
+    if not told:
+        return "Latents tell nothing of how the particles were imaged."
+    if not moving:
         return (
             f"No component moves with what is not structure; the {names} sets only how far latents scatter."
         )
-    return "Latents tell nothing of how the particles were imaged."
+    if max(leak.share for leak in moving) < CLEAR:
+        return f"Latents hold a faint trace of the {names}, little beside structure."
+    return (
+        f"Latents move with the {names}. Compare maps of particles that share it before reading them as "
+        "structure; states that prefer a view, and junk of little contrast, do the same without a fault."
+    )

@@ -1,14 +1,15 @@
 """What can be done with a latent space: commands to type, with the names of this run filled in."""
 
 import shlex
+from pathlib import Path
 
 from cryoscape.engines.run_folder import LoadedRun
 from cryoscape.workflows.analyze_results import Results
 from cryoscape.workflows.report import ReportCommands
 
 
-def next_steps(run: LoadedRun, results: Results) -> ReportCommands:
-    """Tasks and the commands for them, for copying into a terminal."""
+def next_steps(run: LoadedRun, results: Results, folder: Path) -> ReportCommands:
+    """Tasks and the commands for them, for copying into a terminal; folder is that of the analysis."""
     path, clusters = run.folder.path, results.clusters
     epoch = [] if run.epoch is None else [str(run.epoch)]
     which = [str(path), *epoch]
@@ -29,7 +30,7 @@ def next_steps(run: LoadedRun, results: Results) -> ReportCommands:
     ]
     particles = run.config.get("dataset_args", {}).get("particles")
     if run.engine == "subspace" and particles:
-        point = [f"{value:.4g}" for value in results.z[clusters.center_rows[0]]]
-        words = ["reconstruct", str(particles), "--run", str(path), "-z", *point, "-o", "cluster_0"]
-        lines.insert(3, ("Reconstruct cluster 0 from images, with half maps and FSC", words))
+        points = str(folder / results.kmeans.folder / "z_values.txt")
+        words = ["reconstruct", str(particles), "--run", str(path), "--zfile", points, "-o", "maps"]
+        lines.insert(3, ("Reconstruct the clusters from images, with half maps and FSC of each", words))
     return ReportCommands([(task, shlex.join(["cryoscape", *words])) for task, words in lines])

@@ -62,9 +62,9 @@ def fit_quantities(results: Results) -> list[Quantity]:
     if known is None:
         return []
     found = [
-        Quantity("Log-likelihood", np.asarray(known.log_likelihood, np.float64), "gain over mean map (nats)"),
-        Quantity("Contrast", np.asarray(known.contrast, np.float64), "relative to the maps"),
-        Quantity("Junk score", np.asarray(known.junk_score, np.float64), "higher: less like a particle"),
+        Quantity("Log-likelihood", np.asarray(known.log_likelihood, np.float64), "nats over the mean map"),
+        Quantity("Contrast", np.asarray(known.contrast, np.float64)),
+        Quantity("Junk score", np.asarray(known.junk_score, np.float64)),
     ]
     return [quantity for quantity in found if np.ptp(quantity.values) > 0]
 

@@ -142,7 +142,7 @@ def _sections(
                 *album.figure(COURSE_FILE, "Training of the engine, by iteration."),
             ],
         ),
-        ReportSection("How to go on", [next_steps(run, results)]),
+        ReportSection("How to go on", [next_steps(run, results, album.folder)]),
         ReportSection("Files", [_file_table(results, layout, bool(map_sets))]),
     ]
     return sections
@@ -178,7 +178,7 @@ def _imaging_section(album: Album, results: Results, main: str) -> ReportSection
     """What latents know of the images beside structure, in words, numbers and pictures."""
     blocks: list[Block] = []
     if results.leaks:
-        rows = [(leak.name, in_words(leak), 100 * max(leak.share, 0.0)) for leak in results.leaks]
+        rows = [(leak.name, in_words(leak), round(100 * max(leak.share, 0.0), 1)) for leak in results.leaks]
         caption = (
             "Told: share of a quantity's variance that the nearest neighbours in latent space tell, "
             "cross-validated, less what they tell of permuted particles."
@@ -191,8 +191,13 @@ def _imaging_section(album: Album, results: Results, main: str) -> ReportSection
         "full",
     )
     blocks += album.figure(f"{main}_fit.png", "Means over the particles in each hexagon.", "full")
-    blocks += album.figure("views.png", "Directions the particles are seen from.")
-    return ReportSection("Not structure?", blocks)
+    views = album.figure("views.png", "Directions the particles are seen from.")
+    if views:
+        text = (
+            "Where views are uneven, the resolution of maps depends on the direction, in small states most."
+        )
+        blocks += [ReportText(text), *views]
+    return ReportSection("Leakage and imaging", blocks)
 
 
 def _path_section(
