@@ -6,10 +6,11 @@ import pytest
 from cryoscape.analysis.convergence_maps import (
     MaskOptions,
     check_mask_options,
+    high_frequency_noise,
     map_correlation,
     map_fsc,
-    map_quality,
     mask_about_density,
+    solvent_noise,
 )
 from cryoscape.errors import InputError
 
@@ -47,22 +48,35 @@ def test_noise_outside_over_density_inside():
     found = []
     for noise in (0.02, 0.04):
         volume = (ball() + noise * rng.normal(size=(BOX,) * 3)).astype(np.float32)
-        found.append(map_quality(volume, mask_about_density(volume, options)).solvent_noise)
+        found.append(solvent_noise(volume, mask_about_density(volume, options)))
     assert found[1] / found[0] == pytest.approx(2.0, rel=0.1)
     inside = ball()[mask_about_density(ball(), options) >= 0.5].std()
     assert found[0] == pytest.approx(0.02 / inside, rel=0.1)
 
 
 def test_no_solvent_no_figure():
-    assert np.isnan(map_quality(ball(), np.ones_like(ball())).solvent_noise)
+    assert np.isnan(solvent_noise(ball(), np.ones_like(ball())))
 
 
-def test_share_of_high_frequencies_of_plane_waves():
+def test_high_frequency_noise_of_plane_waves():
     x = np.indices((BOX,) * 3)[2]
     slow, fast = np.cos(2 * np.pi * 3 * x / BOX), np.cos(2 * np.pi * 14 * x / BOX)
-    volume = (2 * slow + fast).astype(np.float32)
-    found = map_quality(volume, np.ones_like(volume)).high_frequency_share
-    assert found == pytest.approx(1 / 5, abs=1e-5)  # power 4 and 1
+    volume = (2 * slow + fast).astype(np.float32)  # power 4 and 1
+    agreement = np.ones(BOX // 2)
+    assert high_frequency_noise(volume, agreement) == 0
+    agreement[13], agreement[2] = 0.25, 0.0  # shell 14, and shell 3 which is not high
+    assert high_frequency_noise(volume, agreement) == pytest.approx(0.75 / 5, abs=1e-5)
+
+
+def test_noise_is_told_from_detail():
+    """Independent noise on two maps of the same detail: FSC = S / (S + N), so 1 - FSC is the noise."""
+    rng = np.random.default_rng(0)
+    detail = rng.normal(size=(BOX,) * 3)
+    a, b = (detail + 0.5 * rng.normal(size=(2,) + (BOX,) * 3)).astype(np.float32)
+    found = high_frequency_noise(b, map_fsc(a, b))
+    shells = np.arange(1, BOX // 2 + 1) ** 2
+    high = shells[np.arange(1, BOX // 2 + 1) > BOX / 3].sum() / shells.sum()
+    assert found == pytest.approx(0.2 * high, rel=0.1)  # noise is 0.25 / 1.25 of the power
 
 
 def test_correlation_and_shells():

@@ -1,5 +1,7 @@
 """Verdicts on runs whose convergence is known because their curves were made so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,8 +92,8 @@ def maps(tau, n=50, noise_growth=0.0, nyquist_fall=0.0):
         epoch=epoch,
         correlation=1 - 0.4 * np.exp(-e / tau) + jitter,
         fsc_nyquist=0.9 - 0.8 * np.exp(-e / tau) - nyquist_fall * late[1:] + 5 * jitter,
+        high_frequency_noise=0.01 * (1 + np.exp(-e / tau)) * np.ones((N_MAPS, 1)),
         solvent_noise=0.05 * (1 + noise_growth * late) * (1 + 0.01 * rng.normal(size=(N_MAPS, len(epoch)))),
-        high_frequency_share=0.01 * (1 - np.exp(-epoch / tau)) * np.ones((N_MAPS, 1)),
     )
 
 
@@ -136,17 +138,21 @@ def test_a_run_that_went_on_for_too_long(curves, word):
     assert f"analyse epoch {found.suggested_epoch}" in sentences(found, 49)[0]
 
 
-def test_high_frequencies_that_agree_are_detail():
-    """Power there may grow while agreement grows with it."""
-    rising = maps(15.0)
-    share = np.linspace(0.01, 0.05, len(rising.epoch)) * np.ones((N_MAPS, 1))
-    learning = MapCurves(rising.epoch, rising.correlation, rising.fsc_nyquist, rising.solvent_noise, share)
-    assert overtraining_signs(learning) == ()
-    flat = np.full_like(rising.fsc_nyquist, 0.5)
-    same = np.full_like(rising.correlation, 0.99)
-    memorising = MapCurves(rising.epoch, same, flat, rising.solvent_noise, share)
-    (sign,) = overtraining_signs(memorising)
+def test_noise_at_high_frequencies_is_a_sign():
+    settled = maps(5.0)
+    assert overtraining_signs(settled) == ()
+    growing = np.linspace(0.01, 0.02, len(settled.epoch) - 1) * np.ones((N_MAPS, 1))
+    (sign,) = overtraining_signs(replace(settled, high_frequency_noise=growing))
     assert "high frequencies" in sign.text
+
+
+def test_signs_while_the_loss_still_falls_steeply_do_not_end_training():
+    found = verdict_on((measure(np.linspace(1, 0.9, 50)), *encoder(5.0)[1:]), maps(5.0, noise_growth=0.02))
+    assert found.state == "not converged"
+    assert found.suggested_epoch is None
+    said = sentences(found, 49)
+    assert "the loss still falls steeply" in said[0]
+    assert any("noise outside" in text for text in said)
 
 
 def test_particles_that_drift_steadily_have_not_settled():
@@ -167,12 +173,11 @@ def test_no_false_alarm_of_overtraining_in_noisy_runs():
     alarms = 0
     for _ in range(50):
         base = maps(6.0)
-        noisy = MapCurves(
-            base.epoch,
-            base.correlation + 0.003 * rng.normal(size=base.correlation.shape),
-            base.fsc_nyquist + 0.03 * rng.normal(size=base.fsc_nyquist.shape),
-            base.solvent_noise * (1 + 0.05 * rng.normal(size=base.solvent_noise.shape)),
-            base.high_frequency_share,
+        noisy = replace(
+            base,
+            correlation=base.correlation + 0.003 * rng.normal(size=base.correlation.shape),
+            fsc_nyquist=base.fsc_nyquist + 0.03 * rng.normal(size=base.fsc_nyquist.shape),
+            solvent_noise=base.solvent_noise * (1 + 0.05 * rng.normal(size=base.solvent_noise.shape)),
         )
         alarms += bool(overtraining_signs(noisy))
     assert alarms <= 1

@@ -41,6 +41,7 @@ EVAL += ["-o", "losses.pkl", "--out-z", "z.pkl"]
 BACKPROJECT = ["backproject_voxel", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
 DOWNSAMPLE = ["downsample", "PARTICLES", "-D", "8", "-o", "out.mrcs"]
 STARFILE = ["write_starfile", "PARTICLES", "ctf.pkl", "--poses", "poses.pkl", "-o", "out.star"]
+OCCUPANCY = ["occupancy", "run", "--model", "atom.pdb", "--resolution", "5"]
 
 WITH_POSES = [TRAIN, SUBSPACE, PREPROCESS, EVAL, BACKPROJECT, STARFILE]
 WITH_IMAGES = [*WITH_POSES, DOWNSAMPLE]
@@ -261,6 +262,11 @@ def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refuse
         (["analyze", "gone"], "no such run folder"),
         (["analyze", "."], "train with"),
         (["analyze", "run", "--ksample", "0"], "--ksample"),
+        (["analyze_convergence", "run"], "only epoch 0 can be compared"),
+        (["analyze_convergence", "run", "7"], "epochs in this folder: 0"),
+        (["analyze_convergence", "run", "--subset", "few"], "--subset: expected a number"),
+        (["analyze_convergence", "run", "--n-bins", "2"], "--n-bins: expected 3 or more"),
+        (["analyze_convergence", "run", "--dist", "-1"], "--dist: expected a width"),
         (["eval_vol", "gone.pkl", "-z", "0", "0", "-o", "out"], "no such weights file"),
         (["eval_vol", "run", "-z", "0", "-o", "out"], "zdim is 2"),
         (["eval_vol", "run", "-o", "out"], "exactly one of"),
@@ -273,6 +279,24 @@ def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refuse
         (["simulate", "s.star", "-n", "2", "-o", "out"], "s.star"),
         (["simulate", "atom.pdb", "-n", "0", "-D", "16", "--apix", "2", "-o", "out"], "at least 1"),
         (["simulate", "atom.pdb", "-n", "2", "--states", "s.star", "-o", "out"], "not valid JSON"),
+        ([*OCCUPANCY, "--maps", "gone", "-o", "out"], "gone: no such folder"),
+        ([*OCCUPANCY, "--maps", "run", "-o", "out"], "run: no .mrc files in it"),
+        ([*OCCUPANCY, "--maps", "s.mrcs", "-o", "out"], "s.mrcs is a stack of images"),
+        ([*OCCUPANCY, "--maps", ".", "-o", "out"], "the model is nowhere near the maps' density"),
+        ([*OCCUPANCY, "--maps", ".", "-o", "run", "--force"], "files of something else"),
+        ([*OCCUPANCY, "--maps", ".", "-o", "out", "--chains", "B"], "atom has no chain 'B'; it has A"),
+        ([*OCCUPANCY, "--maps", ".", "-o", "out", "--chains", "A:7"], "no atoms there"),
+        ([*OCCUPANCY, "--maps", ".", "-o", "out", "--elements", "s.star"], "ends in .toml or .csv"),
+        ([*OCCUPANCY, "--maps", ".", "-o", "out", "--extend-px", "1", "--extend-angstrom", "2"], "exclude"),
+        ([*OCCUPANCY, "--maps", ".", "-o", "out", "--edge-px", "-1"], "at least 0"),
+        ([*OCCUPANCY[:-1], "0", "--maps", ".", "-o", "out"], "--resolution 0"),
+        (["occupancy", "maps", *OCCUPANCY[2:], "--maps", ".", "--model", "s.star"], "s.star"),
+        (["occupancy", "masks", "--refdir", "run"], "run: no .mrc files in it"),
+        (["occupancy", "masks", "--mrc", "s.mrcs"], "s.mrcs is a stack of images"),
+        (["occupancy", "measure", "--mapdir", ".", "--maskdir", "gone"], "gone: no such folder"),
+        (["occupancy", "measure", "--mapdir", ".", "--bin", "1", "--refdir", "run"], "give one of them"),
+        (["occupancy", "cluster", "gone.csv"], "gone.csv: no such file"),
+        (["occupancy", "cluster", "s.star"], "not a table of occupancies"),
         (["demo", "-n", "0"], "0"),
         (["demo", "--epochs", "0"], "0"),
         (["export", "gone.star", "-o", "out.star"], "gone.star: no such file"),

@@ -121,6 +121,27 @@ def test_step_6_and_8_training(call: Call, more: str, load: str | None) -> None:
     assert (found["enc_dim"], found["dec_dim"], found["ind"]) == (None, None, None)
 
 
+@pytest.mark.parametrize("run", ["01_128_8D_256", "02_256_8D_1024"])
+def test_step_7_and_19_convergence(call: Call, run: str) -> None:
+    workflow = "cryoscape.workflows.analyze_convergence.analyze_convergence"
+    found = call(f"cryodrgn analyze_convergence {run} 49 --flip", workflow)
+    assert (found["run"], found["epoch"]) == (Path(run), 49)
+    options = found["options"]
+    assert options.maps.flip is True
+    assert (options.subset, options.seed, options.epoch_interval) == (50_000, 42, None)
+    maxima = options.maxima
+    assert (maxima.n_bins, maxima.smooth_width_bins, maxima.radius_bins) == (30, 1.0, 5.0)
+    assert (maxima.pruned_maxima, maxima.final_maxima) == (None, 10)
+    assert (options.mask.threshold, options.mask.dilation_px, options.mask.edge_px) == (None, 3.0, 10.0)
+    line = f"cryodrgn analyze_convergence {run} 49 --subset None --epoch-interval 2 --pruned-maxima 12 "
+    found = call(line + "--random-state 7 --Apix 3.275 -d 64 --skip-volgen --no-smooth -o out", workflow)
+    options = found["options"]
+    assert (options.subset, options.epoch_interval, options.seed) == (None, 2, 7)
+    assert (options.maxima.pruned_maxima, options.maxima.smooth_width_bins) == (12, 0.0)
+    assert (options.pixel_size_angstrom, options.maps.downsample) == (3.275, 64)
+    assert (options.skip_volgen, found["output"]) == (True, Path("out"))
+
+
 def test_step_9_analysis(call: Call) -> None:
     line = "cryodrgn analyze 01_128_8D_256 49 --flip --Apix 3.275"
     found = call(line, "cryoscape.workflows.analyze.analyze")
@@ -171,6 +192,24 @@ def test_step_35_path_through_the_graph(call: Call) -> None:
     assert found["rows_file"] == Path("02_256_8D_1024/analyze.49/path01.txt")
     assert found["z_file"] == Path("02_256_8D_1024/analyze.49/z.path01.txt")
     assert (found["max_neighbors"], found["avg_neighbors"]) == (10, 5.0)
+
+
+def test_steps_27_to_29_with_the_options_of_the_published_scripts(call: Call) -> None:
+    line = "cryodrgn occupancy maps --mapdir 00_aligned/reconstruct_000000 --model 00_aligned/prots1.pdb "
+    found = call(
+        line + "00_aligned/RNA1.pdb --resolution 5", "cryoscape.workflows.occupancy_maps.occupancy_maps"
+    )
+    assert found["model"].models == (Path("00_aligned/prots1.pdb"), Path("00_aligned/RNA1.pdb"))
+    assert found["output"] == Path("01_PDB_mrc")
+    line = "cryodrgn occupancy masks --mrc 01_PDB_mrc/prots1_chaina.mrc --outdir 02_mask"
+    found = call(line, "cryoscape.workflows.occupancy_maps.occupancy_masks")
+    assert tuple(found["maps"]) == (Path("01_PDB_mrc/prots1_chaina.mrc"),)
+    assert found["output"] == Path("02_mask")
+    line = "cryodrgn occupancy measure --mapdir 00_aligned/reconstruct_000000 --maskdir 02_mask "
+    found = call(line + "--refdir 01_PDB_mrc", "cryoscape.workflows.occupancy_measure.occupancy_measure")
+    assert found["maps"] == Path("00_aligned/reconstruct_000000")
+    assert (found["masks"], found["references"]) == (Path("02_mask"), Path("01_PDB_mrc"))
+    assert found["output"] == Path()
 
 
 def test_step_35_maps_along_a_path(call: Call) -> None:

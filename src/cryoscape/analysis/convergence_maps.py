@@ -30,21 +30,6 @@ class MaskOptions:
     """Voxels over which the mask falls to 0, as a raised cosine."""
 
 
-@dataclass(frozen=True)
-class MapQuality:
-    """What may grow in a map when training goes on for too long.
-
-    Attributes
-    ----------
-    solvent_noise : standard deviation of the density outside the mask over that inside; NaN where the mask
-        leaves nothing outside.
-    high_frequency_share : share of the power of the masked map above two thirds of Nyquist.
-    """
-
-    solvent_noise: float
-    high_frequency_share: float
-
-
 def check_mask_options(options: MaskOptions) -> None:
     """Raise InputError for widths below 0."""
     for name, value in (("--dilate", options.dilation_px), ("--dist", options.edge_px)):
@@ -61,21 +46,34 @@ def mask_about_density(volume: Volume, options: MaskOptions) -> Volume:
     return np.asarray(mask if mask.any() else np.ones_like(volume), dtype=np.float32)
 
 
-def map_quality(volume: Volume, mask: Volume) -> MapQuality:
-    """Noise outside the mask and power at high frequencies within it."""
+def solvent_noise(volume: Volume, mask: Volume) -> float:
+    """Standard deviation of the density outside the mask over that inside.
+
+    Counted within the sphere that images constrain. NaN where the mask leaves less than 1 % of that outside.
+    """
     sphere = radius_grid_3d(len(volume)).numpy() <= _SPHERE * len(volume)
     outside, inside = volume[sphere & (mask < 0.5)], volume[sphere & (mask >= 0.5)]
-    noise = float("nan")
-    if len(outside) >= 0.01 * sphere.sum() and len(inside) and inside.std() > 0:
-        noise = float(outside.std() / inside.std())
-    power = np.abs(np.fft.rfftn(volume * mask)) ** 2
-    full = np.fft.fftfreq(len(volume))
-    half = np.fft.rfftfreq(len(volume))
-    radius = np.sqrt(full[:, None, None] ** 2 + full[:, None] ** 2 + half**2)
-    within = (radius > 0) & (radius <= 0.5)
-    total = power[within].sum()
-    high = power[within & (radius > 0.5 * _HIGH)].sum()
-    return MapQuality(noise, float(high / total) if total > 0 else float("nan"))
+    if len(outside) < 0.01 * sphere.sum() or not len(inside) or inside.std() == 0:
+        return float("nan")
+    return float(outside.std() / inside.std())
+
+
+def high_frequency_noise(volume: Volume, fsc: Float[np.ndarray, " s"]) -> float:
+    """Share of the power of a (masked) map that lies above two thirds of Nyquist and is not reproducible.
+
+    In each shell 1 - FSC of the power counts as such, FSC with the map of an earlier epoch (shells 1 to
+    D // 2, see `map_fsc`). NaN for a map without contrast.
+    """
+    box = len(volume)
+    full = np.fft.fftfreq(box, 1 / box)
+    radius = np.sqrt(full[:, None, None] ** 2 + full[:, None] ** 2 + full**2)
+    shell = np.round(radius).astype(np.int64).ravel()
+    power = np.bincount(shell, weights=(np.abs(np.fft.fftn(volume)) ** 2).ravel())[1 : box // 2 + 1]
+    total = power.sum()
+    if not total > 0:
+        return float("nan")
+    high = np.arange(1, box // 2 + 1) > _HIGH * (box / 2)
+    return float((power * (1 - np.clip(fsc, 0, 1)))[high].sum() / total)
 
 
 def map_correlation(a: Volume, b: Volume) -> float:

@@ -10,6 +10,8 @@ NetworkPart = Literal["whole network", "encoder", "decoder"]
 
 FEWEST_POINTS = 4
 """Fewer values of a curve say nothing about a plateau."""
+SHORT = 8
+"""Curves of fewer values are taken as they are: neither smoothed nor credited with noise."""
 _SHARE = 0.05
 """Part of the whole change that a plateau may still vary by."""
 _TAIL = 0.2
@@ -64,14 +66,14 @@ def find_plateau(measure: Measure) -> Plateau:
     A curve is flat where it lies within 5 % of its whole change about its final level (or within its own
     noise, or the tolerance of the measure, if these are wider), to the end; the plateau must hold the last
     fifth of the epochs, and the slope over that fifth may not amount to more than this either. The noise is
-    that of second differences, which see no trend.
+    that of third differences, which see neither trend nor bend.
     """
     known = np.isfinite(measure.value)
     epoch, value = measure.epoch[known], measure.value[known].astype(np.float64)
     n = len(value)
     if n < FEWEST_POINTS:
         return Plateau(False, None, float("nan"), float("nan"))
-    width = 3 if n >= 8 else 1
+    width = 3 if n >= SHORT else 1
     smooth = _rolling_mean(value, width)
     tail = max(2, int(np.ceil(_TAIL * n)))
     noise = _noise(value)
@@ -100,6 +102,12 @@ def _rolling_mean(value: Float[np.ndarray, " n"], width: int) -> Float[np.ndarra
 
 
 def _noise(value: Float[np.ndarray, " n"]) -> float:
-    """Standard deviation of the noise in the second half of a curve, from its second differences."""
-    half = value[min(len(value) // 2, len(value) - FEWEST_POINTS) :]
-    return float(1.4826 * np.median(np.abs(np.diff(half, 2))) / np.sqrt(6))
+    """Standard deviation of the noise at the end of a curve, from its third differences.
+
+    Those of white noise have 20 times its variance, those of a smooth curve are small. 0 for short curves,
+    whose bends cannot be told from noise.
+    """
+    if len(value) < SHORT:
+        return 0.0
+    end = value[-max(len(value) // 2, 6) :]
+    return float(1.4826 * np.median(np.abs(np.diff(end, 3))) / np.sqrt(20))

@@ -16,6 +16,8 @@ DRIFT_COSINE_DISTANCE = 0.8
 _NOISE_GROWTH = 1.15
 _HIGH_FREQUENCY_GROWTH = 1.3
 _MOST_MAPS = 0.7
+_STEEP = 0.1
+"""Part of its whole change by which a loss that falls steeply falls in the last fifth of the epochs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,15 +27,15 @@ class MapCurves:
     Attributes
     ----------
     epoch : (e,) used epochs.
-    correlation, fsc_nyquist : (maps, e - 1) with the map of the used epoch before.
-    solvent_noise, high_frequency_share : (maps, e) see `convergence_maps.MapQuality`.
+    correlation, fsc_nyquist, high_frequency_noise : (maps, e - 1) with the map of the used epoch before.
+    solvent_noise : (maps, e) outside the particle. Both noises are explained in `convergence_maps`.
     """
 
     epoch: Int[np.ndarray, " e"]
     correlation: Float[np.ndarray, "m p"]
     fsc_nyquist: Float[np.ndarray, "m p"]
+    high_frequency_noise: Float[np.ndarray, "m p"]
     solvent_noise: Float[np.ndarray, "m e"]
-    high_frequency_share: Float[np.ndarray, "m e"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def map_measures(maps: MapCurves) -> tuple[Measure, ...]:
 def judge(measures: Sequence[Measure], maps: MapCurves | None, last_epoch: int) -> Verdict:
     """Weigh all measures: converged is the epoch by which most of them have become flat (protocol, step 7).
 
+    While the loss still falls steeply nothing has converged, and noise may be that of maps being learned.
+
     Parameters
     ----------
     measures : of the whole network, encoder and decoder.
@@ -88,15 +92,18 @@ def judge(measures: Sequence[Measure], maps: MapCurves | None, last_epoch: int) 
     most = len(judged) // 2 + 1
     first = flat[most - 1] if len(flat) >= most else None
     signs = () if maps is None else overtraining_signs(maps)
-    if signs:
-        state: State = "overtrained"
-        suggested: int | None = min(sign.good_epoch for sign in signs)
-    elif len(judged) < 3:
-        state, first, suggested = "cannot be judged", None, None
-    elif first is None:
-        state, suggested = "not converged", None
+    steep = any(_falls_steeply(m, p) for m, p in judged)
+    suggested: int | None = None
+    if len(judged) < 3:
+        state: State = "cannot be judged"
+    elif steep or (first is None and not signs):
+        state = "not converged"
+    elif signs:
+        state, suggested = "overtrained", min(sign.good_epoch for sign in signs)
     else:
         state, suggested = "converged", last_epoch
+    if state in ("cannot be judged", "not converged"):
+        first = None
     return Verdict(state, first, suggested, plateaus, unsettled, signs)
 
 
@@ -118,12 +125,13 @@ def overtraining_signs(maps: MapCurves) -> tuple[Sign, ...]:
     correlation = _median(maps.correlation)
     best = np.nanmax(correlation)
     near = max(0.01, 0.1 * float(best - np.nanmin(correlation)))
-    start = int(np.flatnonzero(correlation >= best - near)[0]) + 1
+    start = int(np.flatnonzero(correlation >= best - near)[0])
+    pairs, high = maps.epoch[1:], maps.high_frequency_noise
     found = (
-        _falling(maps.epoch, maps.fsc_nyquist, 0.05, "the FSC at Nyquist between successive maps falls"),
-        _falling(maps.epoch, maps.correlation, 0.01, "the correlation between successive maps falls"),
-        _growing(maps.epoch, maps.solvent_noise, start, _NOISE_GROWTH, "noise outside the particle grows"),
-        _sharper_without_agreement(maps, start),
+        _falling(pairs, maps.fsc_nyquist, 0.05, "the FSC at Nyquist between successive maps falls"),
+        _falling(pairs, maps.correlation, 0.01, "the correlation between successive maps falls"),
+        _growing(pairs, maps.solvent_noise[:, 1:], start, _NOISE_GROWTH, "noise outside the particle grows"),
+        _growing(pairs, high, start, _HIGH_FREQUENCY_GROWTH, "noise at high frequencies grows"),
     )
     return tuple(sign for sign in found if sign is not None)
 
@@ -136,7 +144,9 @@ def sentences(verdict: Verdict, last_epoch: int) -> tuple[str, ...]:
         lines.append("Convergence cannot be judged: there are too few epochs to see a plateau.")
         lines.append("Train for more epochs, or compare more of them with a smaller --epoch-interval.")
     elif verdict.state == "not converged":
-        lines.append(f"Not converged by epoch {last_epoch}: most measures still change. Train further.")
+        steep = any(_falls_steeply(m, p) for m, p in verdict.plateaus if p.judged)
+        why = "the loss still falls steeply" if steep else "most measures still change"
+        lines.append(f"Not converged by epoch {last_epoch}: {why}. Train further.")
     elif verdict.state == "converged":
         lines.append(
             f"Converged: most measures have been flat since epoch {first}, and no sign of overtraining is "
@@ -170,6 +180,11 @@ def _drifts(measure: Measure) -> bool:
         return False
     last = measure.value[np.isfinite(measure.value)][-3:]
     return bool(len(last) and np.median(last) < DRIFT_COSINE_DISTANCE)
+
+
+def _falls_steeply(measure: Measure, plateau: Plateau) -> bool:
+    falls = plateau.epoch is None and plateau.recent_change < 0
+    return measure.name == "total loss" and falls and plateau.recent_share >= _STEEP
 
 
 def _still_changing(measure: Measure, plateau: Plateau) -> str:
@@ -206,7 +221,7 @@ def _falling(epoch: np.ndarray, values: np.ndarray, least: float, text: str) -> 
     falls = np.nanmean(values[:, -2:], axis=1) < values[:, peak]
     if falls.mean() < _MOST_MAPS:
         return None
-    good = int(epoch[peak + 1])
+    good = int(epoch[peak])
     return Sign(f"{text} from {curve[peak]:.3g} at epoch {good} to {curve[-1]:.3g}", good)
 
 
@@ -225,14 +240,3 @@ def _growing(epoch: np.ndarray, values: np.ndarray, start: int, factor: float, t
         return None
     grown = after[-1] / after[0]
     return Sign(f"{text}, by a factor of {grown:.2f} since epoch {int(epoch[low])}", int(epoch[low]))
-
-
-def _sharper_without_agreement(maps: MapCurves, start: int) -> Sign | None:
-    """Power at high frequencies that grows while maps agree no better there: noise, not detail."""
-    text = "high frequencies grow stronger, but maps agree no better there"
-    sign = _growing(maps.epoch, maps.high_frequency_share, start, _HIGH_FREQUENCY_GROWTH, text)
-    if sign is None:
-        return None
-    agreement = _median(maps.fsc_nyquist)
-    place = max(int(np.searchsorted(maps.epoch, sign.good_epoch)) - 1, 0)
-    return sign if agreement[-1] <= agreement[place] + 0.02 else None

@@ -55,6 +55,7 @@ COMMANDS = (
     Command("train_vae", "Train", "Learn a latent space of structures from particle images."),
     Command("eval_images", "Train", "Place images in the latent space of a trained model."),
     Command("analyze", "Analyse", "Embeddings, clusters, maps, plots and a report of a trained model."),
+    Command("analyze_convergence", "Analyse", "Has training converged, since when, or gone on for too long?"),
     Command("eval_vol", "Analyse", "Density maps at points of the latent space."),
     Command("reconstruct", "Analyse", "Maps and half maps of the particles near points, or of a selection."),
     Command("filter", "Analyse", "Keep or drop particles by clusters, score, outline or any column."),
@@ -101,7 +102,6 @@ BY_NAME = {command.name: command for command in COMMANDS}
 PLANNED = frozenset(
     {
         "abinit",
-        "analyze_convergence",
         "analyze_landscape",
         "analyze_landscape_full",
         "dashboard",
