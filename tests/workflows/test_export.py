@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cryoscape.errors import InputError
 from cryoscape.particles.export import PathEdit
 from cryoscape.particles.readers import load_particles
+from cryoscape.workflows.downsample import downsample
 from cryoscape.workflows.export import CRYOSPARC_SUFFIXES, ExportRequest, export
 from particle_files import (
     cryosparc_table,
@@ -194,6 +195,19 @@ def test_names_in_a_folder_stay(tmp_path: Path) -> None:
     source = write_star30(tmp_path / "a.star", relion30_rows(N, "s.mrcs"))
     export(ExportRequest(source, tmp_path / "out", selection(tmp_path, [1])))
     assert len(lines_of(tmp_path / "out" / "a.star")) == 1
+
+
+def test_a_downsampled_star_file_is_told_as_such(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_stack(tmp_path / "s.mrcs", noise_images(N, 16), 1.5)
+    source = write_star31(tmp_path / "a.star", relion30_rows(N, "s.mrcs"), 16)
+    downsample(source, 8, tmp_path / "small.star")
+    ind = selection(tmp_path, [2])
+    export(ExportRequest(source, tmp_path / "b.star", ind))
+    export(ExportRequest(tmp_path / "b.star", tmp_path / "c.star", ind))
+    assert "were made from" not in caplog.text
+    export(ExportRequest(tmp_path / "small.star", tmp_path / "d.star", ind))
+    assert "small.star were made from" in caplog.text
+    assert "s.mrcs" in caplog.text
 
 
 def test_a_selection_that_counts_another_file(tmp_path: Path) -> None:

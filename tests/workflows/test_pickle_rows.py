@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,6 +139,22 @@ def test_clusters_of_a_run_are_rows_of_the_original_input(tmp_path: Path) -> Non
     parent = write_pickle(tmp_path / "parent.pkl", np.array([5, 6, 7, 8]))
     select_clusters(folder / "labels.pkl", [0], out, parent, n_original=9, force=True)
     assert read_rows(out).tolist() == [5]
+
+
+def test_clusters_of_an_upstream_run_count_by_its_selection(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "analyze.1" / "kmeans2").mkdir(parents=True)
+    labels = write_pickle(run / "analyze.1" / "kmeans2" / "labels.pkl", np.array([0, 1, 1]))
+    write_pickle(tmp_path / "ind.pkl", np.array([4, 6, 9]))
+    (run / "weights.1.pkl").write_bytes(b"")
+    settings_of_run = {
+        "lattice_args": {},
+        "model_args": {},
+        "dataset_args": {"ind": str(tmp_path / "ind.pkl")},
+    }
+    (run / "config.yaml").write_text(yaml.safe_dump(settings_of_run))
+    select_clusters(labels, [1], tmp_path / "sel.pkl")
+    assert read_rows(tmp_path / "sel.pkl").tolist() == [6, 9]
 
 
 def test_clusters_that_are_not_there(tmp_path: Path) -> None:

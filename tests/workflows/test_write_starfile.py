@@ -77,12 +77,15 @@ def test_starfile_reads_two_tables(folder: Path) -> None:
     assert tables["particles"]["rlnImageName"].tolist() == [f"{i:06d}@../data/s.mrcs" for i in (3, 4, 8)]
 
 
-def test_a_downsampled_stack_gets_its_own_box_and_pixel_size(folder: Path) -> None:
+def test_a_downsampled_stack_gets_its_own_box_and_pixel_size(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     data = folder / "data"
     small = data / "small.mrcs"
     downsample(data / "s.mrcs", 16, small)
     result = write_starfile(request(folder, "small.mrcs"))
     assert (result.box_size_px, result.pixel_sizes_angstrom) == (16, (3.0,))
+    assert "these images are 16 px of originals of 32 px" in caplog.text
     tables = starfile.read(folder / "out" / "new.star")
     assert tables["optics"]["rlnImagePixelSize"].tolist() == [3.0]
     shift = load_particles(data / "s.mrcs", data / "poses.pkl").poses

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 
 from cryoscape.errors import InputError
+from cryoscape.io.star import read_star
 from cryoscape.particles.checks import check_rows
+from cryoscape.particles.from_star import image_addresses
 from cryoscape.particles.joining import TABLE_SUFFIXES, read_table
 from cryoscape.particles.keys import KeyList, match_keys, read_key_list
 from cryoscape.particles.locate import locate_files
 from cryoscape.particles.metadata import Particles
 from cryoscape.particles.readers import load_particles
+from cryoscape.particles.star_columns import StarColumns
 
 PathMode = Literal["keep", "absolute", "replace"]
 
@@ -103,12 +106,12 @@ def keys_of_file(path: Path) -> KeyList:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
+    if path.suffix.lower() == ".star":
+        return keys_of_star(StarColumns(read_star(path)))
     listed = read_key_list(path) if path.is_file() else None
     if path.suffix.lower() in TABLE_SUFFIXES:
         own = KeyList.of(read_table(path, poses="skip", ctf="skip"))
-        if listed is None or len(listed) != len(own):
-            return own
-        return replace(listed, uid=own.uid if listed.uid is None else listed.uid)
+        return own if listed is None or len(listed) != len(own) else listed
     if listed is not None:
         return listed
     if path.suffix.lower() in (".mrc", ".mrcs", ".txt"):
@@ -116,6 +119,22 @@ def keys_of_file(path: Path) -> KeyList:
     raise InputError(
         f"{path}: nothing tells who its rows are; expected .star, .cs, .csg, a stack, or a file with its "
         "list of rows (.rows.parquet)"
+    )
+
+
+def keys_of_star(columns: StarColumns) -> KeyList:
+    """Who the rows of a star file (already read) are: its key list, else its image addresses."""
+    listed = read_key_list(columns.path)
+    if listed is not None and len(listed) == len(columns):
+        return listed
+    images = image_addresses(columns, None, locate=False)
+    return KeyList(
+        row=np.arange(len(columns), dtype=np.int64),
+        n_original=len(columns),
+        files=() if images is None else tuple(map(str, images.files)),
+        file_index=None if images is None else images.file_index,
+        image_index=None if images is None else images.image_index,
+        uid=None,
     )
 
 

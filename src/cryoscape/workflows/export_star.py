@@ -10,7 +10,8 @@ import numpy as np
 from cryoscape.errors import InputError
 from cryoscape.io.star import read_star
 from cryoscape.io.star_rows import ImageName, StarLines, read_star_lines, write_star_rows
-from cryoscape.particles.export import PathEdit, edited_paths, keys_of_file, select_keys
+from cryoscape.particles.export import PathEdit, edited_paths, keys_of_star, select_keys
+from cryoscape.particles.from_star import image_addresses
 from cryoscape.particles.keys import KeyList, key_list_path, write_key_list
 from cryoscape.particles.star_columns import StarColumns
 from cryoscape.workflows.export_request import ExportRequest, ExportResult, check_targets, kept_places
@@ -18,6 +19,7 @@ from cryoscape.workflows.export_request import ExportRequest, ExportResult, chec
 logger = logging.getLogger("cryoscape")
 
 SUFFIX = ".star"
+_SLOW_MEGABYTES = 100.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,24 @@ class _Source:
 
     @classmethod
     def read(cls, path: Path) -> "_Source":
-        return cls(read_star_lines(path), StarColumns(read_star(path)), keys_of_file(path))
+        megabytes = path.stat().st_size / 1e6
+        if megabytes > _SLOW_MEGABYTES:
+            logger.info("reading %s (%.0f MB, about a minute for 1000 MB)", path, megabytes)
+        columns = StarColumns(read_star(path))
+        return cls(read_star_lines(path), columns, keys_of_star(columns))
+
+    def tell_of_copies(self) -> None:
+        """Warn where images are not those that the key list names, as of a set that was downsampled."""
+        images = image_addresses(self.columns, None, locate=False)
+        own = set() if images is None else {file.name for file in images.files}
+        first = {Path(file).name for file in self.keys.files}
+        if own and first and own.isdisjoint(first):
+            logger.warning(
+                "images of %s were made from %s: export the star file of these for full resolution, with the "
+                "same selection",
+                self.lines.path,
+                self.keys.files[0],
+            )
 
     def text(self, column: str) -> np.ndarray:
         """A column of text.
@@ -58,7 +77,9 @@ def export_star(request: ExportRequest) -> ExportResult:
     source = _Source.read(request.particles)
     kept = _kept(request, source)
     check_targets([output, key_list_path(output)], [request.particles], request.force)
-    _write(output, source, kept, _new_names(source, kept, request.paths))
+    new_names = _new_names(source, kept, request.paths)
+    source.tell_of_copies()
+    _write(output, source, kept, new_names)
     return ExportResult((output,), len(kept), len(source.keys))
 
 
@@ -87,6 +108,7 @@ def export_micrographs(request: ExportRequest) -> ExportResult:
         request.force,
     )
     new_names = _new_names(source, kept, request.paths)
+    source.tell_of_copies()
     for name, target in targets.items():
         _write(target, source, kept[micrographs == name], new_names)
     return ExportResult(tuple(targets.values()), len(kept), len(source.keys))

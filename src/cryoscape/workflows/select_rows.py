@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cryoscape.engines.run_folder import ROWS_FILE, RunFolder
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import read_labels, read_rows, write_array_pickle
 from cryoscape.workflows.export_request import check_targets
 
 logger = logging.getLogger("cryoscape")
 
-_RUN_ROWS = "rows.npy"
 _PARENTS_SEARCHED = 3
 """Labels lie in RUN, RUN/analyze.E or RUN/analyze.E/kmeansK."""
 
@@ -102,16 +102,18 @@ def select_clusters(
 def _original_rows(labels: Path, parent: Path | None, n: int) -> np.ndarray:
     """Row of the original input of each label."""
     if parent is not None:
-        rows, source = read_rows(parent), parent
+        rows = read_rows(parent)
     else:
-        folders = list(labels.resolve().parents)[:_PARENTS_SEARCHED]
-        found = next((folder / _RUN_ROWS for folder in folders if (folder / _RUN_ROWS).is_file()), None)
-        if found is None:
-            return np.arange(n)
-        rows, source = np.load(found, allow_pickle=False).astype(np.int64), found
+        run = next((f for f in list(labels.resolve().parents)[:_PARENTS_SEARCHED] if _is_run(f)), None)
+        return np.arange(n) if run is None else RunFolder(run).original_rows(n)
     if len(rows) != n:
-        raise InputError(f"{source}: {len(rows)} rows, but {labels} holds {n} particles; give --parent-ind")
+        raise InputError(f"{parent}: {len(rows)} rows, but {labels} holds {n}: give that of the run")
     return rows
+
+
+def _is_run(folder: Path) -> bool:
+    named = any((folder / name).is_file() for name in ("config.yaml", "config.pkl"))
+    return (folder / ROWS_FILE).is_file() or (named and any(folder.glob("weights*.pkl")))
 
 
 def _write_selection(path: Path, rows: np.ndarray, n: int) -> None:

@@ -115,6 +115,14 @@ def _report(request: StarFileRequest, particles: Particles, box: int, pixel_size
         logger.info("no poses given: the star file has no angles and origins")
     if particles.images is not None and any(file.suffix == ".mrc" for file in particles.images.files):
         logger.warning("RELION takes stacks of images only by names that end in .mrcs: rename them first")
+    original = 0 if particles.ctf is None else int(particles.ctf.box_size_px[0])
+    if box < original - 1:
+        logger.warning(
+            "these images are %d px of originals of %d px: for full resolution give the originals, or filter "
+            "their star or .cs file with export",
+            box,
+            original,
+        )
     if request.particles.suffix.lower() in (".star", ".cs", ".csg") and not (request.ctf or request.poses):
         logger.info("only CTF and poses are written; export keeps all columns of %s", request.particles)
     logger.info(
