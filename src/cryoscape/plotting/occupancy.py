@@ -196,11 +196,11 @@ def _tree(ax: Axes, tree: TreePicture, along_x: bool) -> None:
     if along_x:
         ax.set(xlim=(0, n), ylim=(0, top), xticks=[])
         ax.axhline(tree.threshold, **dashed)
-        ax.set_ylabel("distance", fontsize=7)
+        ax.set_ylabel("distance\n(square root)", fontsize=7)
     else:
         ax.set(ylim=(n, 0), xlim=(0, top), yticks=[])
         ax.axvline(tree.threshold, **dashed)
-        ax.set_xlabel("distance", fontsize=7)
+        ax.set_xlabel("distance (square root)", fontsize=7)
     # square roots, or the links within classes, whose colours matter, could not be seen
     axis = ax.yaxis if along_x else ax.xaxis
     (ax.set_yscale if along_x else ax.set_xscale)("function", functions=(_root, np.square))
@@ -226,8 +226,7 @@ def _ticks(top: float) -> list[float]:
 def _subtitle(classes: TreePicture, blocks: TreePicture) -> str:
     return (
         f"{_count(classes.n_classes, 'class', 'classes')} of maps (right), "
-        f"{_count(blocks.n_classes, 'structural block', 'structural blocks')} (top); dashed: the cuts; "
-        "distances on a scale of square roots"
+        f"{_count(blocks.n_classes, 'structural block', 'structural blocks')} (top)"
     )
 
 

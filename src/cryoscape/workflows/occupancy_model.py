@@ -155,9 +155,10 @@ def prepare_model(request: ModelRequest, maps: Ensemble) -> PreparedModel:
         placing = find_placing(whole, resolution, mean, maps.grid, turn=request.fit == "rigid")
         whole = moved(whole, placing.rotation, placing.translation_angstrom)
         elements = moved(elements, placing.rotation, placing.translation_angstrom)
-        logger.info("model moved by %s A", _numbers(_centre_shift(placing, whole)))
     fit = measure_fit(whole, resolution, mean, maps.grid)
     _judge(fit, request.fit)
+    if placing is not None:
+        logger.info("model moved by %s A", _numbers(_centre_shift(placing, whole)))
     return PreparedModel(request, elements, placing, fit)
 
 
@@ -182,12 +183,6 @@ def _numbers(values: Any) -> str:
 
 def _judge(fit: ModelFit, mode: FitMode) -> None:
     """Log how the model sits; InputError where occupancies would mean nothing."""
-    logger.info(
-        "model in the mean map: correlation %.2f, best %.2f when moved by %s A (%.1f voxels), %.2f in maps "
-        "of the other hand",
-        fit.correlation, fit.best_correlation, _numbers(fit.best_shift_angstrom), fit.shift_px,
-        fit.mirrored_correlation,
-    )  # fmt: skip
     wrong = {
         "other hand": f"the maps have the other hand of the model (correlation {fit.best_correlation:.2f}, "
         f"mirrored {fit.mirrored_correlation:.2f}); make the maps with --flip",
@@ -198,9 +193,15 @@ def _judge(fit: ModelFit, mode: FitMode) -> None:
         "none": f"the model is nowhere near the maps' density (correlation {fit.best_correlation:.2f}); "
         "let it be moved with --fit shift or --fit rigid, or align it",
     }
+    if fit.verdict in wrong and mode != "ignore":
+        raise InputError(f"--model: {wrong[fit.verdict]} (--fit ignore goes on regardless)")
+    logger.info(
+        "model in the mean map: correlation %.2f, best %.2f when moved by %s A (%.1f voxels), %.2f in maps "
+        "of the other hand",
+        fit.correlation, fit.best_correlation, _numbers(fit.best_shift_angstrom), fit.shift_px,
+        fit.mirrored_correlation,
+    )  # fmt: skip
     if fit.verdict in wrong:
-        if mode != "ignore":
-            raise InputError(f"--model: {wrong[fit.verdict]} (--fit ignore goes on regardless)")
         logger.warning("%s", wrong[fit.verdict])
     elif fit.verdict == "shifted":
         logger.warning(
