@@ -449,3 +449,54 @@ def test_anchors_of_a_path_that_are_none(folder: Path, refused: Refused) -> None
     direct = ["direct_traversal", "run", "-o", "out/z.txt", "--anchors"]
     assert "no row 99" in refused([*direct, "1", "99"])
     assert "at least 2 points" in refused([*direct, "1", "2", "-n", "1"])
+
+
+FILTER = ["filter", "run"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "no criterion is given"),
+        (["--clusters", "1"], "say of which clusters they are"),
+        (["--kmeans", "2", "--gmm", "2"], "--kmeans and --gmm are both given"),
+        (["--gmm", "2", "--clusters", "7"], "there is no cluster 7; 2 are numbered 0 to 1"),
+        (["--gmm", "99", "--clusters", "1"], "--gmm: give 1 to 12 clusters, found 99"),
+        (["--kmeans", "2", "--clusters", "1", "--suggest"], "--clusters and --suggest are both given"),
+        (["--suggest"], "no column 'junk_score' to judge clusters by"),
+        (["--zscore", "0"], "--zscore: give a number above 0"),
+        (["--where", "z0 >"], "not a condition"),
+        (["--where", "zscor > 0"], "no column 'zscor'; did you mean zscore?"),
+        (["--where", "umap1 > 0"], "has no UMAP; run analyze first"),
+        (["--polygon", "0,0 1,1", "--plane", "z0", "z1"], "3 or more corners"),
+        (["--polygon", "corners.txt", "--plane", "z0", "z1"], "no such file"),
+        (["--polygon", "0,0 1,0 1,1"], "no column 'umap1'; run analyze first"),
+        (["--and", "none.pkl"], "none.pkl"),
+        (["--and", "s.star"], "s.star is not a readable pickle"),
+        (["--where", "z0 > -99", "--drop"], "nothing would be kept of 12 particles"),
+        (["--where", "z0 > 0", "--keep", "--drop"], "--keep and --drop are both given"),
+        (["--where", "z0 > 0", "--columns", "none.csv"], "none.csv: no such file"),
+        (["--where", "z0 > 0", "--columns", "s.star"], "expected .parquet, .csv, .tsv or .txt"),
+        (["--where", "z0 > 0", "--columns", "short.csv"], "3 lines for the 12 particles"),
+        (["--where", "z0 > 0", "--columns", "twice.csv"], "names a row in 'original_row' more than once"),
+        (["--where", "z0 > 0", "--columns", "other.csv"], "has none of the 12 original rows"),
+        (["--where", "z0 > -99", "--keep", "-o", "s.star"], "s.star: is a file"),
+        (["--analysis", "gone", "--zscore", "1"], "gone: no such folder"),
+    ],
+)
+def test_criteria_of_filter_that_cannot_be_used(
+    folder: Path, refused: Refused, options: list[str], words: str
+) -> None:
+    (folder / "short.csv").write_text("a\n1\n2\n3\n")
+    (folder / "twice.csv").write_text("original_row,a\n1,1\n1,2\n")
+    (folder / "other.csv").write_text("original_row,a\n100,1\n")
+    assert words in refused([*FILTER, *options]).replace("'--", "--")
+
+
+def test_a_selection_of_other_particles(folder: Path, refused: Refused) -> None:
+    write_pickle(folder / "other.pkl", np.array([50, 51]))
+    assert "none of its 2 rows is a particle of this run" in refused([*FILTER, "--and", "other.pkl"])
+    write_pickle(folder / "twice.pkl", np.array([1, 1]))
+    line = refused(["compare_selections", "other.pkl", "twice.pkl", "-o", "out"])
+    assert "names 1 rows more than once" in line
+    assert "give 2 to 8 selections" in refused(["compare_selections", "other.pkl", "-o", "out"])

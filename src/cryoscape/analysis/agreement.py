@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cryoscape.errors import InputError
-from cryoscape.typing import Rows
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,12 @@ class Agreement:
         return sum(self.regions.values())
 
 
-def compare_selections(names: Sequence[str], rows: Sequence[Rows]) -> Agreement:
+def compare_selections(names: Sequence[str], rows: Sequence[np.ndarray]) -> Agreement:
     """Count what selections share.
 
     Parameters
     ----------
-    rows : for each selection its distinct rows, of one original input.
+    rows : for each selection its distinct rows (n_i,), of one original input.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 _MOST_FITTED = 50_000
 _LEAST_SEPARATION = 2.5
 _LEAST_SHARE = 0.005
+_SHALLOWEST_VALLEY = 0.8
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ def split_score(score: Float[np.ndarray, " n"], seed: int = 0) -> ScoreSplit | N
     """Where a score parts into two groups; None where it does not.
 
     Two Gaussians are fitted to the score. They count as two groups where they explain it better than one
-    (Bayes' information criterion), the upper holds at least one particle in 200, and Ashman's D (Ashman,
-    Bird and Zepf 1994) is above 2.5. A score without junk is not normal either, and is then fitted by two
-    Gaussians of D up to 2.1, so the usual bound of 2 would find junk where there is none.
+    (Bayes' information criterion), the upper holds at least one particle in 200, Ashman's D (Ashman, Bird
+    and Zepf 1994) is above 2.5, and scores where the two are equally likely are rarer than at both means.
+    A score without junk is not normal either, and is then fitted by two Gaussians of D up to 2.1, so the
+    usual bound of 2 would find junk where there is none.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -75,7 +77,12 @@ def split_score(score: Float[np.ndarray, " n"], seed: int = 0) -> ScoreSplit | N
         return None
     between = np.linspace(means[low], means[high], 1000)
     upper = two.predict_proba(between[:, None])[:, high] > 0.5
-    return ScoreSplit(float(between[upper.argmax()]), separation, share)
+    threshold = float(between[upper.argmax()])
+    near = 0.25 * float(np.sqrt(variances.min()))
+    at = [int((np.abs(values - x) < near).sum()) for x in (threshold, means[low], means[high])]
+    if at[0] > _SHALLOWEST_VALLEY * min(at[1:]):
+        return None
+    return ScoreSplit(threshold, separation, share)
 
 
 def score_clusters(

@@ -91,24 +91,31 @@ def filter_run(
     """
     criteria, options = criteria or Criteria(), options or FilterOptions()
     check_criteria(criteria)
+    folder = output if output is not None else run
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; give a folder with -o.")
     columns = RunColumns(run, epoch, tables, analysis=analysis, datadir=datadir)
     if list_columns:
         log_columns(columns)
         return FilterResult(0, None, None, ())
     earlier = [(operation, path, read_selection(path)) for operation, path in options.combine]
     selected = apply_criteria(columns, criteria)
-    if selected.clusters is not None:
-        log_clusters(selected.clusters)
     if not selected.criteria and not earlier:
         return _nothing_asked(selected)
     mask = _combined(columns, selected, earlier)
+    if (mask if options.fate == "drop" else ~mask).all() and options.fate is not None:
+        raise InputError(
+            f"nothing would be kept of {len(mask)} particles; give other criteria, or the other of --keep "
+            "and --drop."
+        )
+    if selected.clusters is not None:
+        log_clusters(selected.clusters)
     log_counts(selected, mask, criteria.any_of)
     if options.fate is None:
         logger.info("Nothing is written: add --keep to keep the selected particles, or --drop to drop them")
         return FilterResult(int(mask.sum()), None, None, ())
     images = _images(columns, options, datadir)
     kept, dropped = _selections(columns, mask, selected, earlier, criteria, options, images)
-    folder = output if output is not None else run
     files = _write(folder, kept, dropped, force)
     if options.pictures is not None:
         stem = folder / f"ind_keep.{len(kept)}_particles"
@@ -122,6 +129,7 @@ def _nothing_asked(selected: Selected) -> FilterResult:
             "no criterion is given; use --kmeans or --gmm with --clusters, --suggest, --zscore, --where, "
             "--polygon, --and, --or or --minus."
         )
+    log_clusters(selected.clusters)
     logger.info("Nothing is selected: give numbers with --clusters, or --suggest")
     return FilterResult(0, None, None, ())
 
@@ -139,10 +147,10 @@ def _combined(
     for operation, path, selection in earlier:
         inside = selection.holds(columns.rows)
         elsewhere = len(selection) - int(inside.sum())
-        if elsewhere:
-            logger.warning("%s: %d of its %d rows are not in this run", path, elsewhere, len(selection))
         if not inside.any():
             raise InputError(f"{path}: none of its {len(selection)} rows is a particle of this run.")
+        if elsewhere:
+            logger.warning("%s: %d of its %d rows are not in this run", path, elsewhere, len(selection))
         match operation:
             case "and":
                 mask = mask & inside
@@ -185,10 +193,6 @@ def _selections(
     """Kept and dropped particles, with the record of how they came about."""
     keep = mask if options.fate == "keep" else ~mask
     n = len(mask)
-    if not keep.any():
-        raise InputError(
-            f"nothing would be kept of {n} particles; give other criteria, or the other of --keep and --drop."
-        )
     if keep.all():
         logger.warning("all %d particles are kept", n)
     trained_on = columns.folder.config().get("dataset_args", {}).get("ind")
@@ -229,8 +233,6 @@ def _write(folder: Path, kept: Selection, dropped: Selection, force: bool) -> tu
         folder / f"ind_keep.{len(kept)}_particles.pkl": kept,
         folder / f"ind_bad.{len(dropped)}_particles.pkl": dropped,
     }
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give a folder with -o.")
     for path, selection in named.items():
         if path.exists() and not force and not _holds(path, selection):
             raise InputError(

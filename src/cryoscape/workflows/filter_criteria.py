@@ -88,6 +88,10 @@ def check_criteria(criteria: Criteria) -> None:
         raise InputError("--clusters: say of which clusters they are with --kmeans K or --gmm K.")
     if criteria.clusters and criteria.suggest:
         raise InputError("--clusters and --suggest are both given; give the numbers, or have them suggested.")
+    k = criteria.kmeans if criteria.kmeans is not None else criteria.gmm
+    wrong = [number for number in criteria.clusters if k is not None and not 0 <= number < k]
+    if wrong:
+        raise InputError(f"--clusters: there is no cluster {wrong[0]}; {k} are numbered 0 to {(k or 1) - 1}.")
 
 
 def apply_criteria(columns: RunColumns, criteria: Criteria) -> Selected:
@@ -121,13 +125,13 @@ def apply_criteria(columns: RunColumns, criteria: Criteria) -> Selected:
 def _look_at_clusters(columns: RunColumns, criteria: Criteria) -> ClusterReport:
     method: ClusterMethod = "kmeans" if criteria.kmeans is not None else "gmm"
     k = criteria.kmeans if criteria.kmeans is not None else criteria.gmm or DEFAULT_GMM
+    if criteria.score not in columns and criteria.suggest:
+        raise InputError(
+            f"--suggest: the run has no column {criteria.score!r} to judge clusters by (runs of "
+            "train_subspace and train_states have); give another with --score, or --clusters."
+        )
     labels = columns.labels(method, k, criteria.seed)
     if criteria.score not in columns:
-        if criteria.suggest:
-            raise InputError(
-                f"--suggest: the run has no column {criteria.score!r} to judge clusters by (runs of "
-                "train_subspace and train_states have); give another with --score, or --clusters."
-            )
         return ClusterReport(f"{method}{k}", labels, None, None, criteria.score)
     score = np.asarray(columns[criteria.score])
     if score.dtype.kind not in "iuf":

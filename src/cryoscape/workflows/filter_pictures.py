@@ -81,7 +81,7 @@ def landscape_planes(columns: RunColumns) -> dict[tuple[str, str], Plane]:
         planes["umap1", "umap2"] = column_plane(columns, ("umap1", "umap2"))
     if "pc2" in columns:
         scores = np.column_stack([columns["pc1"], columns["pc2"]])
-        planes["pc1", "pc2"] = pca_plane(scores, columns.explained)
+        planes["pc1", "pc2"] = pca_plane(scores, columns.explained[:2])
     elif not planes:
         planes["z0", "zscore"] = column_plane(columns, ("z0", "zscore"))
     return planes
