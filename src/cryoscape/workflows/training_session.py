@@ -10,12 +10,21 @@ from types import FrameType
 
 import numpy as np
 
+from cryoscape.analysis.convergence import shift_medians, spread
 from cryoscape.engines.run_files import STARTED_RUN_FILES
 from cryoscape.engines.vae.results import Encoded
 from cryoscape.engines.vae.run_store import read_previous_latents
 from cryoscape.errors import InputError
 
 logger = logging.getLogger("cryoscape")
+
+SHIFT_METRICS = (
+    "latent_spread",
+    "latent_shift_median",
+    "latent_shift_dot_median",
+    "latent_shift_cosine_median",
+)
+"""Median distance from the middle, length of the shift, and product and cosine with the shift before."""
 
 
 class StoppedBySignal(Exception):
@@ -27,26 +36,27 @@ class StoppedBySignal(Exception):
 
 
 class LatentShifts:
-    """Medians over particles of how far latents moved in an epoch, and the cosine with the move before."""
+    """How far latents moved in an epoch and in which direction, as `analyze_convergence` judges it."""
 
     def __init__(self, folder: Path, epoch: int) -> None:
         self.previous = read_previous_latents(folder, epoch - 1)
         before = read_previous_latents(folder, epoch - 2)
         self.shift = None if self.previous is None or before is None else self.previous - before
 
-    def add(self, latents: Encoded) -> tuple[float, float] | None:
-        """Medians of the length and of the cosine (NaN at the second epoch); None at the first."""
-        if self.previous is None or self.previous.shape != latents.mean.shape:
-            self.previous = latents.mean
-            return None
-        shift = latents.mean - self.previous
-        length = np.linalg.norm(shift, axis=1)
-        cosine = float("nan")
-        if self.shift is not None:
-            norms = np.maximum(length * np.linalg.norm(self.shift, axis=1), 1e-30)
-            cosine = float(np.median((shift * self.shift).sum(1) / norms))
+    def add(self, latents: Encoded) -> dict[str, float | None]:
+        """Medians over particles, for the metrics; None for what needs more epochs before this one."""
+        found: dict[str, float | None] = dict.fromkeys(SHIFT_METRICS)
+        found["latent_spread"] = spread(latents.mean)
+        shift = None
+        if self.previous is not None and self.previous.shape == latents.mean.shape:
+            shift = latents.mean - self.previous
+            found["latent_shift_median"] = float(np.median(np.linalg.norm(shift, axis=1)))
+        if shift is not None and self.shift is not None:
+            medians = shift_medians(self.shift, shift)
+            found["latent_shift_dot_median"] = medians.dot
+            found["latent_shift_cosine_median"] = 1.0 - medians.cosine_distance
         self.previous, self.shift = latents.mean, shift
-        return float(np.median(length)), cosine
+        return found
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What a training run leaves in its folder, and finding where to continue."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,9 @@ def save_interrupted(folder: Path, state: dict[str, Any]) -> Path:
 
 
 def append_metrics(
-    folder: Path, result: EpochResult, shift: tuple[float, float] | None, wall_seconds: float
+    folder: Path, result: EpochResult, shifts: Mapping[str, float | None], wall_seconds: float
 ) -> None:
-    """One line of metrics.jsonl; shift is (median length, median cosine with the last shift)."""
+    """One line of metrics.jsonl; shifts says how the latents moved, by name."""
     line = {
         "epoch": result.epoch,
         "total_loss": result.total_loss,
@@ -85,8 +86,7 @@ def append_metrics(
         "train_seconds": round(result.seconds, 3),
         "wall_seconds": round(wall_seconds, 3),
         "skipped_images": len(result.skipped_rows),
-        "latent_shift_median": None if shift is None else shift[0],
-        "latent_shift_cosine_median": None if shift is None or np.isnan(shift[1]) else shift[1],
+        **shifts,
     }
     append_metrics_line(folder, line)
 
