@@ -97,9 +97,9 @@ def suggest_number(
 ) -> Suggestion:
     """Number of states by the silhouette (Rousseeuw 1987), each map counted with its particles.
 
-    Of numbers within 5 % of the best the largest is taken: states that are too many are seen to be alike,
-    those that were never parted are not seen. A hint only; where particles vary without gaps no number is
-    right.
+    From the best number on, states are added while the silhouette stays within 5 % of it: states that are
+    too many are seen to be alike, those that were never parted are not seen. A hint only; where particles
+    vary without gaps no number is right.
     """
     from sklearn.metrics import silhouette_samples
 
@@ -113,9 +113,11 @@ def suggest_number(
     if not numbers:
         return Suggestion(np.array([1]), np.array([0.0]), 1)
     silhouette = np.array(scores)
-    best = silhouette.max()
-    chosen = max(n for n, s in zip(numbers, scores, strict=True) if s >= best - (1 - _NEAR_TIE) * abs(best))
-    return Suggestion(np.array(numbers), silhouette, chosen)
+    last = int(silhouette.argmax())
+    least = silhouette[last] - (1 - _NEAR_TIE) * abs(silhouette[last])
+    while last + 1 < len(silhouette) and silhouette[last + 1] >= least:
+        last += 1
+    return Suggestion(np.array(numbers), silhouette, numbers[last])
 
 
 def assign_particles(

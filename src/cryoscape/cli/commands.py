@@ -55,6 +55,8 @@ COMMANDS = (
     Command("train_vae", "Train", "Learn a latent space of structures from particle images."),
     Command("eval_images", "Train", "Place images in the latent space of a trained model."),
     Command("analyze", "Analyse", "Embeddings, clusters, maps, plots and a report of a trained model."),
+    Command("analyze_landscape", "Analyse", "Maps compared: components, a tree, states and their particles."),
+    Command("analyze_landscape_full", "Analyse", "Every particle in the landscape of maps, with densities."),
     Command("analyze_convergence", "Analyse", "Has training converged, since when, or gone on for too long?"),
     Command("eval_vol", "Analyse", "Density maps at points of the latent space."),
     Command("reconstruct", "Analyse", "Maps and half maps of the particles near points, or of a selection."),
@@ -102,8 +104,6 @@ BY_NAME = {command.name: command for command in COMMANDS}
 PLANNED = frozenset(
     {
         "abinit",
-        "analyze_landscape",
-        "analyze_landscape_full",
         "dashboard",
         "train_dec",
         "train_nn",

@@ -252,10 +252,10 @@ def _number_blocks(album: Album, found: Landscape) -> list[Block]:
         text = f"The number of states, {found.n_states}, was given."
     else:
         text = (
-            f"The number of states, {found.n_states}, was suggested: it is the largest whose mean silhouette "
-            "is within 5 % of the best. The silhouette compares the distance of each map to its own state "
-            "with that to the next one. Particles that vary without gaps have no right number: look at the "
-            "tree, and give another number with -M."
+            f"The number of states, {found.n_states}, was suggested: from the number with the best mean "
+            "silhouette on, states are added while it stays within 5 % of that. The silhouette compares the "
+            "distance of each map to its own state with that to the next one. Particles that vary without "
+            "gaps have no right number: look at the tree, and give another number with -M."
         )
     return [ReportText(text), *album.figure(f"{place}/number_of_states.png", "Mean silhouette of the maps.")]
 
