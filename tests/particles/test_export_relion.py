@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
 from cryoscape.errors import InputError
+from cryoscape.particles.export_origin import OPTICS_NAME
 from cryoscape.particles.export_relion import Dialect, relion_tables
 from cryoscape.particles.metadata import CtfTable, Particles, Poses
 from particle_files import legacy_ctf, random_rotations
@@ -77,6 +79,19 @@ def test_optics_groups_are_numbered_and_named() -> None:
     assert optics["rlnVoltage"].tolist() == [300, 200]
     assert table["rlnOpticsGroup"].tolist() == [1] * 5 + [2] * 2
     assert not any(name.startswith("rlnOpticsGroup") for name in table.columns if name != "rlnOpticsGroup")
+
+
+def test_groups_of_one_name_that_differ_are_told_apart() -> None:
+    origin = pd.DataFrame(
+        {OPTICS_NAME: ["a"] * 3 + ["b"] + ["a"] * 3, "rlnRandomSubset": [1, 2, 1, 2, 1, 2, 1]}
+    )
+    table, optics = relion_tables(particles(32), NAMES, 32, "relion31", origin)
+    assert optics is not None
+    assert optics["rlnOpticsGroupName"].tolist() == ["a", "b", "a_2"]
+    assert table["rlnOpticsGroup"].tolist() == [1, 1, 1, 2, 1, 3, 3]
+    assert table["rlnRandomSubset"].tolist() == half_set
+    table, _ = relion_tables(particles(32), NAMES, 32, "relion30", origin)
+    assert OPTICS_NAME not in table
 
 
 def test_relion_30_holds_voltage_aberration_and_contrast() -> None:

@@ -13,10 +13,12 @@ from cryoscape.particles.stack import ImageStack
 from cryoscape.workflows.downsample import downsample
 from cryoscape.workflows.write_starfile import StarFileRequest, chosen_ctf, write_starfile
 from particle_files import (
+    cryosparc_table,
     legacy_ctf,
     noise_images,
     random_rotations,
     relion30_rows,
+    write_cs,
     write_pickle,
     write_poses_pickle,
     write_stack,
@@ -139,6 +141,55 @@ def test_poses_and_ctf_of_a_star_file(folder: Path) -> None:
     assert given.ctf is not None
     assert found.ctf is not None
     np.testing.assert_array_equal(found.ctf.defocus_u_angstrom, given.ctf.defocus_u_angstrom)
+
+
+def test_a_refinement_of_cryosparc_for_relion(folder: Path) -> None:
+    """Micrographs, places, half sets and exposure groups come along; row by row against the table."""
+    table = cryosparc_table(N, "s.mrcs", BOX, 1.5)
+    added: list[tuple[object, ...]] = [
+        ("location/micrograph_path", "S30"), ("location/micrograph_shape", "<u4", (2,)),
+        ("location/center_x_frac", "<f4"), ("location/center_y_frac", "<f4"),
+        ("alignments3D/split", "<u4"), ("ctf/exp_group_id", "<u4"),
+    ]  # fmt: skip
+    more = np.zeros(N, dtype=[*table.dtype.descr, *added])
+    for name in table.dtype.names or ():
+        more[name] = table[name]
+    more["location/micrograph_path"] = [b">J2/imported/m%d.mrc" % (i % 3) for i in range(N)]
+    more["location/micrograph_shape"] = (400, 600)
+    more["location/center_x_frac"], more["location/center_y_frac"] = np.arange(N) / 20, np.arange(N) / 40
+    more["alignments3D/split"], more["ctf/exp_group_id"] = np.arange(N) % 2, 7 + np.arange(N) // 5
+    write_cs(folder / "data" / "s.cs", more)
+    result = write_starfile(request(folder, "s.cs", ctf=None, poses=None))
+    assert result.n_optics_groups == 2
+    tables = starfile.read(folder / "out" / "new.star")
+    assert tables["optics"]["rlnOpticsGroupName"].tolist() == ["exposureGroup7", "exposureGroup8"]
+    found = tables["particles"]
+    assert found["rlnOpticsGroup"].tolist() == [1, 1, 2]
+    assert found["rlnMicrographName"].tolist() == [f"J2/imported/m{i}.mrc" for i in (2, 0, 1)]
+    np.testing.assert_allclose(found["rlnCoordinateX"], np.array([2, 3, 7]) * 30, atol=0.01)
+    np.testing.assert_allclose(found["rlnCoordinateY"], np.array([2, 3, 7]) * 10, atol=0.01)
+    assert found["rlnRandomSubset"].tolist() == [1, 2, 2]
+    given = load_particles(folder / "data" / "s.cs", ind=np.array([2, 3, 7])).poses
+    again = load_particles(folder / "out" / "new.star").poses
+    assert given is not None
+    assert again is not None
+    np.testing.assert_allclose(again.rotation, given.rotation, atol=1e-6)
+    np.testing.assert_allclose(again.shift_fraction, given.shift_fraction, atol=1e-7)
+
+
+def test_optics_groups_of_a_star_file_keep_their_names(folder: Path) -> None:
+    """Also of groups that differ in nothing but what is not written, as beam tilt."""
+    source = write_star31(folder / "data" / "s.star", relion30_rows(N, "s.mrcs"), BOX)
+    lines = source.read_text().splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("1 og"))
+    lines.insert(place, lines[place].replace("1 og", "2 other"))
+    for i in [i for i, line in enumerate(lines) if "@" in line][::2]:
+        lines[i] = lines[i][:-1] + "2"
+    source.write_text("\n".join(lines) + "\n")
+    write_starfile(request(folder, "s.star", ctf=None, poses=None))
+    tables = starfile.read(folder / "out" / "new.star")
+    assert tables["optics"]["rlnOpticsGroupName"].tolist() == ["other", "og"]
+    assert tables["particles"]["rlnOpticsGroup"].tolist() == [1, 2, 2]
 
 
 def test_what_cannot_be_written(folder: Path) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from cryoscape.errors import InputError
+from cryoscape.particles.export_origin import OPTICS_NAME
 from cryoscape.particles.from_star import ANGLES
 from cryoscape.particles.metadata import CtfTable, Particles
 from cryoscape.physics.rotations import relion_euler_from_matrix
@@ -19,14 +20,18 @@ _MAGNIFICATION = 10000.0
 
 
 def relion_tables(
-    particles: Particles, image_names: np.ndarray, image_size_px: int, dialect: Dialect
+    particles: Particles,
+    image_names: np.ndarray,
+    image_size_px: int,
+    dialect: Dialect,
+    origin: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Tables of particles and, from RELION 3.1 on, of optics groups.
 
     Box and pixel size are those of the images that are named, whatever box the CTF was estimated at. Origins
     are in angstrom, for RELION 3.0 in pixels of these images. Particles of equal voltage, spherical
-    aberration, amplitude contrast and pixel size form an optics group; groups count from 1 in order of
-    appearance.
+    aberration, amplitude contrast, pixel size and name of their group, where that is known, form an optics
+    group; groups count from 1 in order of appearance.
 
     Parameters
     ----------
@@ -38,6 +43,8 @@ def relion_tables(
         Side of the images in their files.
     dialect
         Which RELION to write for.
+    origin
+        What else is known of each particle, as `origin_columns` tells it.
 
     Raises
     ------
@@ -56,6 +63,9 @@ def relion_tables(
         "rlnPhaseShift": _plain(ctf.phase_shift_degrees),
     }
     columns |= _pose_columns(particles, box, pixel_size, dialect)
+    known = {} if origin is None else {str(name): origin[name].to_numpy() for name in origin.columns}
+    group_name = known.pop(OPTICS_NAME, None)
+    columns |= known
     optics = _optics_columns(ctf, pixel_size)
     if dialect == "relion30":
         del optics["rlnImagePixelSize"]
@@ -63,7 +73,7 @@ def relion_tables(
         columns["rlnMagnification"] = np.full(len(particles), _MAGNIFICATION)
         columns["rlnDetectorPixelSize"] = _plain(pixel_size)
         return pd.DataFrame(columns), None
-    groups, number = _groups(pd.DataFrame(optics))
+    groups, number = _groups(pd.DataFrame(optics), group_name)
     columns["rlnOpticsGroup"] = number
     groups["rlnImageSize"] = image_size_px
     groups["rlnImageDimensionality"] = 2
@@ -96,12 +106,22 @@ def _optics_columns(ctf: CtfTable, pixel_size: np.ndarray) -> dict[str, np.ndarr
     }
 
 
-def _groups(optics: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """One row an optics group, with its number and name, and the number (N,) of each particle's group."""
+def _groups(optics: pd.DataFrame, name: np.ndarray | None) -> tuple[pd.DataFrame, np.ndarray]:
+    """One row an optics group, with its number and name, and the number (N,) of each particle's group.
+
+    Names are those given, with a number added where groups of one name differ; else opticsGroup1, 2...
+    """
+    if name is not None:
+        optics = optics.assign(**{OPTICS_NAME: name})
     number = optics.groupby(list(optics.columns), sort=False).ngroup().to_numpy() + 1
     groups = optics.drop_duplicates().reset_index(drop=True)
+    numbered = [f"opticsGroup{i}" for i in range(1, len(groups) + 1)]
+    if name is not None:
+        given = groups.pop(OPTICS_NAME)
+        again = given.groupby(given).cumcount().tolist()
+        numbered = [f"{old}_{i + 1}" if i else str(old) for old, i in zip(given, again, strict=True)]
     groups.insert(0, "rlnOpticsGroup", np.arange(1, len(groups) + 1))
-    groups.insert(1, "rlnOpticsGroupName", [f"opticsGroup{i}" for i in range(1, len(groups) + 1)])
+    groups.insert(1, OPTICS_NAME, numbered)
     return groups, number.astype(np.int64)
 
 

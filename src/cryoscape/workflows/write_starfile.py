@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cryoscape.errors import InputError
 from cryoscape.io.star import write_star
-from cryoscape.particles.export import keys_of_selected
+from cryoscape.particles.export import keys_of_file, keys_of_selected
+from cryoscape.particles.export_origin import origin_columns
 from cryoscape.particles.export_relion import Dialect, relion_tables
 from cryoscape.particles.keys import key_list_path, write_key_list
 from cryoscape.particles.metadata import ImageAddresses, Particles
@@ -75,7 +77,7 @@ def write_starfile(request: StarFileRequest) -> StarFileResult:
         raise InputError(f"{request.particles}: names no image files, which a star file needs")
     names = _image_names(particles.images, None if request.full_path else output.parent)
     box = describe_stack_file(particles.images.files[particles.images.file_index[0]]).box_size
-    table, optics = relion_tables(particles, names, box, request.dialect)
+    table, optics = relion_tables(particles, names, box, request.dialect, _origin(particles))
     write_star(output, table, optics)
     write_key_list(output, keys_of_selected(particles))
     pixel_sizes = _distinct_pixel_sizes(particles)
@@ -105,6 +107,15 @@ def _image_names(images: ImageAddresses, folder: Path | None) -> np.ndarray:
     return np.array([f"{number + 1:06d}@{files[file]}" for number, file in pairs], dtype=object)
 
 
+def _origin(particles: Particles) -> pd.DataFrame | None:
+    """What a star or .cs file knows of the particles besides; None for stacks."""
+    known = origin_columns(particles.source)
+    if not len(known):
+        return None
+    places = pd.Index(keys_of_file(particles.source).row).get_indexer(pd.Index(particles.row))
+    return known.iloc[places].reset_index(drop=True)
+
+
 def _distinct_pixel_sizes(particles: Particles) -> tuple[float, ...]:
     found = None if particles.box_size_px is None else particles.pixel_size_at(particles.box_size_px)
     return () if found is None else tuple(np.unique(found.astype(np.float32)).tolist())
@@ -124,7 +135,7 @@ def _report(request: StarFileRequest, particles: Particles, box: int, pixel_size
             original,
         )
     if request.particles.suffix.lower() in (".star", ".cs", ".csg") and not (request.ctf or request.poses):
-        logger.info("only CTF and poses are written; export keeps all columns of %s", request.particles)
+        logger.info("not all columns of %s are written; export keeps them all", request.particles)
     logger.info(
         "%d of %d particles, %d px of %s A, written to %s",
         len(particles),
