@@ -82,9 +82,8 @@ def test_optics_groups_are_numbered_and_named() -> None:
 
 
 def test_groups_of_one_name_that_differ_are_told_apart() -> None:
-    origin = pd.DataFrame(
-        {OPTICS_NAME: ["a"] * 3 + ["b"] + ["a"] * 3, "rlnRandomSubset": [1, 2, 1, 2, 1, 2, 1]}
-    )
+    half_set = [1, 2, 1, 2, 1, 2, 1]
+    origin = pd.DataFrame({OPTICS_NAME: [*"aaabaaa"], "rlnRandomSubset": half_set})
     table, optics = relion_tables(particles(32), NAMES, 32, "relion31", origin)
     assert optics is not None
     assert optics["rlnOpticsGroupName"].tolist() == ["a", "b", "a_2"]
