@@ -506,3 +506,14 @@ def test_a_selection_of_other_particles(folder: Path, refused: Refused) -> None:
     line = refused(["compare_selections", "other.pkl", "twice.pkl", "-o", "out"])
     assert "names 1 rows more than once" in line
     assert "give 2 to 8 selections" in refused(["compare_selections", "other.pkl", "-o", "out"])
+
+
+def test_movies_that_cannot_be_made(folder: Path, refused: Refused) -> None:
+    assert "no such folder" in refused(["make_movies", "nowhere", "-o", "m.gif"])
+    assert "no folders of maps; run `cryoscape analyze run`" in refused(["make_movies", "run"])
+    assert "expected a movie that ends in .mp4 or .gif" in refused(
+        ["make_movies", "run", "--zfile", "z.txt", "-o", "m.avi"]
+    )
+    assert "z.txt: no such file" in refused(["make_movies", "run", "--zfile", "z.txt", "-o", "m.gif"])
+    assert "12 numbers" in refused(["make_movies", "run", "--camera", "1,0,0"])
+    assert "--size" in refused(["make_movies", "run", "--size", "13"])

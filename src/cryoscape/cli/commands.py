@@ -72,6 +72,7 @@ COMMANDS = (
     Command("occupancy measure", "Analyse", "How much of each part is in each map."),
     Command("occupancy cluster", "Analyse", "Classes of maps and blocks of parts, heat map and scripts."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
+    Command("make_movies", "Analyse", "Movies of maps along a path or from cluster to cluster."),
     Command("export", "Analyse", "A selection as your own star or .cs file with fewer rows, all else kept."),
     Command("write_starfile", "Analyse", "A new star file from images, CTF and poses."),
     Command("write_star", "Analyse", "write_starfile by its later name."),

@@ -49,6 +49,10 @@ class Camera:
         )
         return Camera(axes, self.center, self.half_width)
 
+    def scaled(self, factor: float) -> "Camera":
+        """The same view of the map with `factor` times as many voxels to a length, voxel 0 where it was."""
+        return Camera(self.axes, self.center * factor, self.half_width * factor)
+
 
 def contour_level(maps: Sequence[Volume]) -> float:
     """One level that shows all the maps: 0.4 of the bright density, at least 3 sigma of the maps.
@@ -61,23 +65,25 @@ def contour_level(maps: Sequence[Volume]) -> float:
 
 
 def principal_camera(
-    volume: Volume, level: float, *, envelope: Volume | None = None, margin: float = 1.08
+    volume: Volume,
+    level: float,
+    *,
+    envelope: Volume | None = None,
+    margin: float = 1.08,
+    axes: Float[np.ndarray, "3 3"] | None = None,
 ) -> Camera:
     """The view on the broad side of a map: longest axis horizontal, shortest towards the viewer.
 
     The picture is centred on, and holds, all density above the level in `envelope` (by default the map
     itself; for a series its maximum), also after turning about the vertical axis. Falls back to the view
-    along z where nothing lies above the level.
+    along z where nothing lies above the level. `axes` (right, up, towards the viewer) asks for another view.
     """
     box = np.array(volume.shape[::-1], dtype=np.float64)
     points = _points_above(volume, level)
     if len(points) < 10:
-        return Camera(np.eye(3), (box - 1) / 2, float(box.max()) / 2)
-    _, vectors = np.linalg.eigh(np.cov(points.T))
-    right, up = vectors[:, 2], vectors[:, 1]
-    right = right * (1.0 if right[np.abs(right).argmax()] > 0 else -1.0)
-    up = up * (1.0 if up[np.abs(up).argmax()] > 0 else -1.0)
-    axes = np.stack([right, up, np.cross(right, up)])
+        return Camera(np.eye(3) if axes is None else axes, (box - 1) / 2, float(box.max()) / 2)
+    if axes is None:
+        axes = _broad_side(points)
     shown = points if envelope is None else _points_above(without_dust(envelope, level), level)
     in_view = shown @ axes.T
     low, high = in_view.min(axis=0), in_view.max(axis=0)
@@ -85,6 +91,15 @@ def principal_camera(
     across = np.hypot(in_view[:, 0] - center[0], in_view[:, 2] - center[2]).max()
     half_width = margin * max(float(across), float(high[1] - center[1])) + 1.0
     return Camera(axes, center @ axes, min(half_width, 0.75 * float(box.max())))
+
+
+def _broad_side(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "3 3"]:
+    """Principal axes of points: the longest to the right, the shortest towards the viewer."""
+    _, vectors = np.linalg.eigh(np.cov(points.T))
+    right, up = vectors[:, 2], vectors[:, 1]
+    right = right * (1.0 if right[np.abs(right).argmax()] > 0 else -1.0)
+    up = up * (1.0 if up[np.abs(up).argmax()] > 0 else -1.0)
+    return np.stack([right, up, np.cross(right, up)])
 
 
 def _points_above(volume: Volume, level: float) -> Float[np.ndarray, "n 3"]:
@@ -114,13 +129,14 @@ def render_surface(
     color: Rgb = DEFAULT_COLOR,
     supersample: int = 2,
     hide_dust: bool = True,
+    refine: bool = True,
 ) -> Float[np.ndarray, "h w 4"]:
     """Picture of a map's surface on a transparent ground.
 
     Parameters
     ----------
     volume : array (z, y, x)
-        Density; small boxes are interpolated by cubic splines first.
+        Density; small boxes are `refined` first, unless `refine` says that it was done.
     level : float
         Contour level in units of the map.
     camera : Camera
@@ -133,13 +149,8 @@ def render_surface(
     array (size_px, size_px, 4)
         RGBA in 0..1, straight alpha, first row on top; fully transparent where no surface is hit.
     """
-    volume = np.ascontiguousarray(volume, dtype=np.float32)
-    scale = 1.0
-    if max(volume.shape) <= 100:
-        shape = tuple(2 * n - 1 for n in volume.shape)
-        factors = [m / n for m, n in zip(shape, volume.shape, strict=True)]
-        volume = np.asarray(ndimage.zoom(volume, factors, order=3), dtype=np.float32)
-        scale = 2.0
+    volume, scale = refined(volume) if refine else (np.ascontiguousarray(volume, dtype=np.float32), 1.0)
+    camera = camera.scaled(scale)
     if hide_dust:
         volume = without_dust(volume, level)
     n = size_px * supersample
@@ -147,11 +158,25 @@ def render_surface(
         volume,
         np.float32(level),
         np.ascontiguousarray(camera.axes),
-        np.asarray(camera.center * scale),
-        camera.half_width * scale,
+        np.asarray(camera.center),
+        camera.half_width,
         n,
     )
-    return _downsample(_shade(hit, np.asarray(color), camera.half_width * scale), supersample)
+    return _downsample(_shade(hit, np.asarray(color), camera.half_width), supersample)
+
+
+def refined(volume: Volume) -> tuple[Float[np.ndarray, "z2 y2 x2"], float]:
+    """A map fine enough for smooth surfaces, and how many of its voxels make one of the map given.
+
+    Boxes of up to 100 voxels are interpolated by cubic splines to twice as many; others stay as they are.
+    """
+    volume = np.ascontiguousarray(volume, dtype=np.float32)
+    if max(volume.shape) > 100:
+        return volume, 1.0
+    shape = tuple(2 * n - 1 for n in volume.shape)
+    factors = [m / n for m, n in zip(shape, volume.shape, strict=True)]
+    fine = np.asarray(ndimage.zoom(volume, factors, order=3), dtype=np.float32)
+    return fine, 2.0
 
 
 def _shade(hit: Float[np.ndarray, "h w 5"], color: Float[np.ndarray, " 3"], reach: float) -> np.ndarray:
