@@ -7,17 +7,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from cryoscape.analysis.clustering import cluster_kmeans
 from cryoscape.analysis.maps import mirror_z
+from cryoscape.engines.latent_table import LatentTable, write_latents
+from cryoscape.engines.linear_maps import LinearMaps, LinearWeights, write_linear_maps
+from cryoscape.engines.run_files import write_run_files
+from cryoscape.engines.run_folder import load_run
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import load_pickles
 from cryoscape.io.mrc import read_mrc_header, read_volume, write_volume
-from cryoscape.workflows.occupancy_cluster import ClusterOptions, ClusterResult, occupancy_cluster
+from cryoscape.workflows.occupancy_cluster import occupancy_cluster
 from cryoscape.workflows.occupancy_files import find_maps, read_table
+from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult
 from cryoscape.workflows.occupancy_maps import MaskOptions, occupancy_maps, occupancy_masks
 from cryoscape.workflows.occupancy_measure import MeasureRequest, occupancy_measure
 from cryoscape.workflows.occupancy_model import FitMode, ModelRequest
 from cryoscape.workflows.occupancy_run import OccupancyRequest, occupancy_run
+from cryoscape.workflows.occupancy_sampling import SamplingRequest
 from folders import listing
 from occupancy_files import BOX, RESOLUTION, STATES, VOXEL, chain_atoms, state_map, write_maps, write_model
 
@@ -358,3 +366,81 @@ def test_atoms_of_the_small_model_are_as_written(place: Path) -> None:
 
     model = read_atomic_model(place / "model.pdb")
     np.testing.assert_allclose(model.coordinates_angstrom[:150], chain_atoms("A"), atol=1e-3)
+
+
+def write_run(folder: Path, engine: str = "subspace") -> Path:
+    """A linear run whose particles have all three chains, or lack B, or lack C."""
+    a, b, c = (state_map(chain, noise=0.0) for chain in "ABC")
+    state = np.arange(60) % 3
+    z = np.stack([state != 2, state != 1], axis=1).astype(np.float32)
+    z += np.random.default_rng(0).normal(0, 0.02, z.shape).astype(np.float32)
+    rows = np.arange(60, dtype=np.int64)
+    folder.mkdir()
+    write_run_files(
+        folder, engine=engine, box_size=BOX, model_args={"zdim": 2},
+        dataset_args={"particles": "s.mrcs", "invert_data": True}, training={"seed": 0, "mask": "solvent"},
+        record={"command": [], "pixel_size_angstrom": VOXEL}, rows=rows,
+    )  # fmt: skip
+    ones = np.ones(60, np.float32)
+    covariance = np.tile(0.01 * np.eye(2, dtype=np.float32), (60, 1, 1))
+    table = LatentTable(
+        mean=z, covariance=covariance, log_likelihood=ones, contrast=ones, junk_score=ones, state=None
+    )
+    write_latents(folder, table, rows)
+    maps = LinearMaps(a, np.stack([b, c]), VOXEL)
+    write_linear_maps(folder / "weights.pkl", LinearWeights(maps, torch.ones(BOX // 2)))
+    return folder
+
+
+def test_straight_from_a_run_without_files_of_maps(place: Path) -> None:
+    """Clusters are those of analyze; occupancies those of maps written first."""
+    run = write_run(place / "run")
+    result = occupancy_run(
+        request(place, maps=SamplingRequest(run, n_maps=6), cluster=ClusterOptions(n_classes=3))
+    )
+    labels, (numbers,) = load_pickles(place / "out" / "kmeans" / "labels.pkl")[0], [result.table.numbers]
+    assert numbers.tolist() == list(range(6))
+    clusters = cluster_kmeans(load_run(run).z, 6, seed=0)
+    np.testing.assert_array_equal(labels, clusters.labels)
+    state = np.arange(60)[clusters.center_rows] % 3
+    there = np.stack([np.ones(6, bool), state != 2, state != 1], axis=1)
+    np.testing.assert_array_equal(result.table.values > 0.5, there)
+    for members in result.members().values():
+        assert len(set(state[members].tolist())) == 1
+    written = sorted(path.name for path in (place / "out" / "kmeans").glob("*.mrc"))
+    central = pd.read_csv(place / "out" / "classes.csv")["central_map"]
+    assert written == sorted(f"vol_{number:03d}.mrc" for number in central)
+    assert f"kmeans/vol_{central[0]:03d}.mrc" in (place / "out" / "class0.py").read_text()
+    again = occupancy_cluster(place / "out", options=ClusterOptions(n_classes=3), force=True)
+    np.testing.assert_array_equal(again.classes.labels, result.classes.labels)
+    assert (place / "out" / "class0.py").is_file()
+
+
+def test_a_run_in_a_smaller_box_of_the_other_hand(place: Path) -> None:
+    run = write_run(place / "run")
+    whole = occupancy_run(request(place, maps=SamplingRequest(run, n_maps=3)))
+    small = SamplingRequest(run, n_maps=3, box_size=20)
+    found = occupancy_run(request(place, maps=small, output=place / "small"))
+    scaled = found.table.values / (BOX / 20) ** 3  # sums of maps are kept
+    np.testing.assert_allclose(scaled, whole.table.values, atol=0.1)
+    with pytest.raises(InputError, match="other hand"):
+        occupancy_run(request(place, maps=SamplingRequest(run, n_maps=3, flip=True), output=place / "x"))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"n_maps": 1}, "--ksample 1"),
+        ({"box_size": 26}, "-d 26: expected an even box of at most 24 px"),
+        ({"box_size": 15}, "-d 15"),
+        ({"pixel_size_angstrom": 0.0}, "--Apix 0"),
+        ({"epoch": 3}, "this run has no epochs"),
+    ],
+)
+def test_samplings_that_cannot_be(place: Path, more: dict[str, object], words: str) -> None:
+    run = write_run(place / "run")
+    before = listing(place)
+    with pytest.raises(InputError) as caught:
+        occupancy_run(request(place, maps=SamplingRequest(run, **more)))  # type: ignore[arg-type]
+    assert words in str(caught.value)
+    assert listing(place) == before

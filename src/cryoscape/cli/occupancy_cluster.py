@@ -54,8 +54,8 @@ def occupancy_cluster(
     force
         Replace an earlier clustering in the folder.
     """
-    from cryoscape.workflows.occupancy_cluster import ClusterOptions
     from cryoscape.workflows.occupancy_cluster import occupancy_cluster as cluster
+    from cryoscape.workflows.occupancy_groups import ClusterOptions
 
     options = ClusterOptions(scale, percentiles, linkage, classes, class_threshold, blocks, block_threshold)
     cluster(occupancies, outdir, options, maps=maps, references=refdir, force=force)

@@ -8,10 +8,17 @@ from cyclopts import Parameter
 
 def occupancy_run(
     *,
-    maps: Annotated[Path, Parameter(name=["--maps", "--mapdir"])],
     model: Annotated[list[Path], Parameter(consume_multiple=True)],
     resolution: float,
     outdir: Annotated[Path, Parameter(name=["-o", "--outdir"])],
+    maps: Annotated[Path | None, Parameter(name=["--maps", "--mapdir"])] = None,
+    run: Path | None = None,
+    epoch: int | None = None,
+    ksample: int = 500,
+    downsample: Annotated[int | None, Parameter(name=["-d", "--downsample"])] = None,
+    apix: Annotated[float | None, Parameter(name=["--Apix", "--apix"])] = None,
+    flip: bool = False,
+    invert: bool = False,
     chains: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     elements: Path | None = None,
     fit: Literal["check", "shift", "rigid", "ignore"] = "check",
@@ -28,6 +35,8 @@ def occupancy_run(
     class_threshold: float | None = None,
     blocks: int | None = None,
     block_threshold: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
     no_element_files: bool = False,
     force: bool = False,
 ) -> None:
@@ -36,18 +45,34 @@ def occupancy_run(
     Does what occupancy maps, masks, measure and cluster do, and leaves the same files. To cut the trees
     elsewhere, run occupancy cluster on the result.
 
+    Give maps with --maps, or a trained run with --run, whose maps are made in memory.
+
     Example: cryoscape occupancy run --maps kmeans500 --model prots.pdb rna.pdb --resolution 5 -o occupancy
 
     Parameters
     ----------
-    maps
-        Folder of maps NAME_NUMBER.mrc.
     model
         PDB or mmCIF files (also .gz) in one frame, each called by its stem.
     resolution
         Of the maps of elements, in A: about that of the consensus map, or the voxel size where larger.
     outdir
         Folder for all results.
+    maps
+        Folder of maps NAME_NUMBER.mrc.
+    run
+        Run folder of any engine, in place of --maps.
+    epoch
+        Of the run [the latest].
+    ksample
+        Of a run: maps at the centres of this many k-means clusters of particles.
+    downsample
+        Box of a run's maps in voxels [64, or that of the run].
+    apix
+        Pixel size of a run's images in A [what the run knows].
+    flip
+        Mirror a run's maps.
+    invert
+        Change the sign of a run's maps.
     chains
         Elements are these chains: A, or prots:A,B of one model, or prots:A:10-60 for residues [all chains].
     elements
@@ -82,21 +107,34 @@ def occupancy_run(
         Number of blocks of elements [what the tree suggests].
     block_threshold
         The same by the distance.
+    seed
+        Of the clusters of a run's particles.
+    device
+        Where a run's maps are made: auto, cpu, cuda or mps.
     no_element_files
         Do not write the maps and masks of elements, which at large boxes fill the disk.
     force
         Replace an analysis that is in the folder.
     """
-    from cryoscape.workflows.occupancy_cluster import ClusterOptions
+    from cryoscape.errors import InputError
+    from cryoscape.workflows.occupancy_groups import ClusterOptions
     from cryoscape.workflows.occupancy_maps import MaskOptions
     from cryoscape.workflows.occupancy_model import ModelRequest
     from cryoscape.workflows.occupancy_run import OccupancyRequest
-    from cryoscape.workflows.occupancy_run import occupancy_run as run
+    from cryoscape.workflows.occupancy_run import occupancy_run as start
+    from cryoscape.workflows.occupancy_sampling import SamplingRequest
 
+    source: Path | SamplingRequest
+    if maps is not None and run is None:
+        source = maps
+    elif run is not None and maps is None:
+        source = SamplingRequest(run, epoch, ksample, downsample, flip, invert, apix, seed, device)
+    else:
+        raise InputError("give exactly one of --maps (a folder of maps) and --run (a trained run)")
     chosen = None if chains is None else tuple(chains)
-    run(
+    start(
         OccupancyRequest(
-            maps,
+            source,
             ModelRequest(tuple(model), resolution, chosen, elements, fit),
             outdir,
             MaskOptions(lowpass, ini_threshold, extend_px, extend_angstrom, edge_px, edge_angstrom),

@@ -30,6 +30,9 @@ ELEMENTS_FILE = "elements.json"
 RUN_FILE = "occupancy.json"
 """Settings of `occupancy run`; marks a folder as its own, and is written first, so that --force finds it."""
 
+SAMPLED_FOLDER = "kmeans"
+"""Clusters of a run's particles at whose centres maps were made, and the maps that were written."""
+
 _NUMBER = re.compile(r"\d+")
 
 

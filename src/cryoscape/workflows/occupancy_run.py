@@ -14,24 +14,21 @@ from cryoscape.occupancy.elements import Element
 from cryoscape.occupancy.masks import MaskConfig, mask_of_patch
 from cryoscape.occupancy.measure import ElementMasks, gather_masks
 from cryoscape.occupancy.model import MapGrid, Patch
-from cryoscape.workflows.occupancy_cluster import (
-    ClusterOptions,
-    ClusterResult,
-    cluster_table,
-    write_clusters,
-)
+from cryoscape.workflows.occupancy_cluster_files import class_summary, write_clusters
 from cryoscape.workflows.occupancy_files import (
     ELEMENTS_FILE,
     MAPS_FOLDER,
     MASKS_FOLDER,
     RUN_FILE,
     TABLE_FILE,
+    MapFiles,
     OccupancyTable,
     find_maps,
     read_json,
     write_json,
     write_table,
 )
+from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult, cluster_table
 from cryoscape.workflows.occupancy_maps import (
     MaskOptions,
     check_within,
@@ -41,6 +38,13 @@ from cryoscape.workflows.occupancy_maps import (
 )
 from cryoscape.workflows.occupancy_measure import measure_maps
 from cryoscape.workflows.occupancy_model import ModelRequest, prepare_model
+from cryoscape.workflows.occupancy_sampling import (
+    SampledRun,
+    SamplingRequest,
+    sample_run,
+    write_maps_of,
+    write_sampling,
+)
 from cryoscape.workflows.progress import progress
 
 logger = logging.getLogger("cryoscape")
@@ -54,12 +58,12 @@ class OccupancyRequest:
 
     Attributes
     ----------
-    maps : folder of the ensemble's maps.
+    maps : folder of the ensemble's maps, or a run to make them from in memory.
     output : folder of all results.
     element_files : write the maps and masks of elements; without, they are only kept in memory.
     """
 
-    maps: Path
+    maps: Path | SamplingRequest
     model: ModelRequest
     output: Path
     masks: MaskOptions
@@ -78,7 +82,7 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
     """
     started = time.perf_counter()
     _check_output(request.output, request.force)
-    maps = find_maps(request.maps)
+    maps = find_maps(request.maps) if isinstance(request.maps, Path) else sample_run(request.maps)
     config = request.masks.config(maps.grid.voxel_angstrom)
     prepared = prepare_model(request.model, maps)
     check_within(prepared.elements, maps.grid)
@@ -89,7 +93,7 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
     record = prepared.record()
     settings = {
         "version": __version__,
-        "maps": str(request.maps.resolve()),
+        **_source_record(request.maps),
         "model": record,
         "masks": asdict(request.masks),
         "cluster": asdict(request.cluster),
@@ -100,13 +104,28 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
         _write_elements(request.output, parts, maps.grid, config)
     write_json(request.output / MAPS_FOLDER / ELEMENTS_FILE, record)
     write_table(request.output / TABLE_FILE, table)
-    paths = dict(zip(maps.numbers.tolist(), maps.paths, strict=True))
-    write_clusters(request.output, result, request.cluster, paths, record)
+    write_clusters(request.output, result, request.cluster, _map_files(request, maps, result), record)
     logger.info(
         "occupancies of %d elements in %d maps in %s (%.1f s)",
         len(table.names), len(maps), request.output, time.perf_counter() - started,
     )  # fmt: skip
     return result
+
+
+def _source_record(source: Path | SamplingRequest) -> dict[str, object]:
+    if isinstance(source, Path):
+        return {"maps": str(source.resolve())}
+    return {"sampling": {**asdict(source), "run": str(source.run.resolve())}}
+
+
+def _map_files(
+    request: OccupancyRequest, maps: MapFiles | SampledRun, result: ClusterResult
+) -> dict[int, Path]:
+    """Files of maps by number; of a run the central map of each class is written, and the clusters."""
+    if isinstance(maps, MapFiles):
+        return dict(zip(maps.numbers.tolist(), maps.paths, strict=True))
+    write_sampling(request.output, maps)
+    return write_maps_of(request.output, maps, class_summary(result)["central_map"].tolist())
 
 
 def _gathered(parts: Parts, grid: MapGrid, config: MaskConfig) -> ElementMasks:
