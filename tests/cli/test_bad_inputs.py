@@ -474,7 +474,7 @@ FILTER = ["filter", "run"]
         (["--gmm", "2", "--clusters", "7"], "there is no cluster 7; 2 are numbered 0 to 1"),
         (["--gmm", "99", "--clusters", "1"], "--gmm: give 1 to 12 clusters, found 99"),
         (["--kmeans", "2", "--clusters", "1", "--suggest"], "--clusters and --suggest are both given"),
-        (["--suggest"], "no column 'junk_score' to judge clusters by"),
+        (["--suggest"], "no column 'junk_score' to judge by"),
         (["--zscore", "0"], "--zscore: give a number above 0"),
         (["--where", "z0 >"], "not a condition"),
         (["--where", "zscor > 0"], "no column 'zscor'; did you mean zscore?"),

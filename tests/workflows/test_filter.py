@@ -124,6 +124,7 @@ def test_without_a_fate_nothing_is_written(run: Path, caplog: pytest.LogCaptureF
 @pytest.mark.parametrize(
     ("criteria", "expected"),
     [
+        (Criteria(suggest=True), JUNK_ROWS),
         (Criteria(gmm=2, suggest=True), JUNK_ROWS),
         (Criteria(kmeans=2, suggest=True), JUNK_ROWS),
         (Criteria(where="junk_score > 2", zscore=-0.5), JUNK_ROWS),
@@ -172,6 +173,27 @@ def test_tables_of_the_user_are_matched_by_row(run: Path, images: Path) -> None:
     )
     assert found.kept is not None
     assert found.kept.rows.tolist() == [36, 38]
+
+
+def test_losses_of_eval_images_are_columns(run: Path, images: Path) -> None:
+    rows = np.arange(N)[::-1]
+    losses = {
+        "loss": 1.0,
+        "particle_row": rows,
+        "particle_loss": np.where(rows % 8 == 2, 9.0, 1.0) + rows / N,
+    }
+    write_pickle(images / "losses.pkl", losses)
+    found = filter_run(
+        run,
+        criteria=Criteria(suggest=True, score="particle_loss"),
+        options=NO_PICTURES,
+        tables=[images / "losses.pkl"],
+    )
+    assert found.kept is not None
+    assert found.kept.rows.tolist() == list(range(2, N, 8))
+    record = found.kept.provenance["selected"]["criteria"][0]
+    assert (record["by"], record["score"]) == ("suggest", "particle_loss")
+    assert 2 < record["threshold"] < 9
 
 
 def test_clusters_and_umap_are_those_of_the_analysis(run: Path) -> None:

@@ -58,7 +58,7 @@ def filter(  # noqa: A001
     clusters
         Numbers of the clusters to select, from 0.
     suggest
-        Select the clusters whose median score stands out, of --gmm 6 unless others are named.
+        Select particles whose score stands out; with --kmeans or --gmm, clusters whose median does.
     score
         Column that --suggest judges by; high is bad.
     zscore
@@ -82,7 +82,7 @@ def filter(  # noqa: A001
     drop
         Drop the selected particles and keep the others.
     columns
-        Tables with more columns (Parquet, CSV), matched by original_row, else by order.
+        Tables with more columns (Parquet, CSV, losses of eval_images), matched by original_row or order.
     list_columns
         List the columns that conditions may use, and do nothing else.
     output

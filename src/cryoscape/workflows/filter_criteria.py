@@ -15,9 +15,6 @@ from cryoscape.analysis.selection_suggest import ClusterScores, ScoreSplit, scor
 from cryoscape.errors import InputError
 from cryoscape.workflows.filter_columns import ClusterMethod, RunColumns
 
-DEFAULT_GMM = 6
-"""Gaussians where clusters are to be suggested and none are named: the protocol takes 5 or 6."""
-
 
 @dataclass(frozen=True)
 class Criteria:
@@ -27,7 +24,7 @@ class Criteria:
     ----------
     kmeans, gmm : number of clusters of the method; at most one of the two.
     clusters : numbers of the clusters to select.
-    suggest : select the clusters whose median of `score` stands out.
+    suggest : select the clusters whose median of `score` stands out; without clusters, the particles.
     zscore : standard deviations of the latents' magnitude above the mean; below it where negative.
     where : condition on columns.
     polygon : corners "x,y x,y x,y", or a file with a corner a line.
@@ -105,10 +102,12 @@ def apply_criteria(columns: RunColumns, criteria: Criteria) -> Selected:
     check_criteria(criteria)
     found: list[Criterion] = []
     report = None
-    if criteria.kmeans is not None or criteria.gmm is not None or criteria.suggest:
+    if criteria.kmeans is not None or criteria.gmm is not None:
         report = _look_at_clusters(columns, criteria)
         if criteria.clusters or criteria.suggest:
             found.append(_by_clusters(report, criteria))
+    elif criteria.suggest:
+        found.append(_by_score(columns, criteria))
     if criteria.zscore is not None:
         found.append(_by_zscore(columns, criteria.zscore))
     if criteria.where is not None:
@@ -124,21 +123,37 @@ def apply_criteria(columns: RunColumns, criteria: Criteria) -> Selected:
 
 def _look_at_clusters(columns: RunColumns, criteria: Criteria) -> ClusterReport:
     method: ClusterMethod = "kmeans" if criteria.kmeans is not None else "gmm"
-    k = criteria.kmeans if criteria.kmeans is not None else criteria.gmm or DEFAULT_GMM
-    if criteria.score not in columns and criteria.suggest:
-        raise InputError(
-            f"--suggest: the run has no column {criteria.score!r} to judge clusters by (runs of "
-            "train_subspace and train_states have); give another with --score, or --clusters."
-        )
+    k = (criteria.kmeans if criteria.kmeans is not None else criteria.gmm) or 0
+    score = _score(columns, criteria) if criteria.suggest or criteria.score in columns else None
     labels = columns.labels(method, k, criteria.seed)
-    if criteria.score not in columns:
+    if score is None:
         return ClusterReport(f"{method}{k}", labels, None, None, criteria.score)
+    split = split_score(score, criteria.seed)
+    return ClusterReport(f"{method}{k}", labels, score_clusters(labels, score, split), split, criteria.score)
+
+
+def _score(columns: RunColumns, criteria: Criteria) -> Float[np.ndarray, " n"]:
+    """The column to judge by; InputError where there is none of numbers."""
+    if criteria.score not in columns:
+        raise InputError(
+            f"--suggest: the run has no column {criteria.score!r} to judge by (runs of train_subspace and "
+            "train_states have); give another with --score, or other criteria."
+        )
     score = np.asarray(columns[criteria.score])
     if score.dtype.kind not in "iuf":
         raise InputError(f"--score: column {criteria.score!r} holds no numbers.")
-    score = score.astype(np.float64)
+    return score.astype(np.float64)
+
+
+def _by_score(columns: RunColumns, criteria: Criteria) -> Criterion:
+    score = _score(columns, criteria)
     split = split_score(score, criteria.seed)
-    return ClusterReport(f"{method}{k}", labels, score_clusters(labels, score, split), split, criteria.score)
+    record: dict[str, Any] = {"by": "suggest", "score": criteria.score}
+    if split is None:
+        none = np.zeros(len(score), dtype=bool)
+        return Criterion(none, f"{criteria.score} is of one group: nothing stands out", record)
+    text = f"{criteria.score} above {split.threshold:.3g}, where it parts into two groups"
+    return Criterion(score > split.threshold, text, record | {"threshold": split.threshold})
 
 
 def _by_clusters(report: ClusterReport, criteria: Criteria) -> Criterion:

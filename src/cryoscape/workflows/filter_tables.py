@@ -1,4 +1,4 @@
-"""Tables of particles in Parquet, CSV or tab-separated text, as columns of plain arrays."""
+"""Tables of particles in Parquet, CSV, tab-separated text or losses of eval_images, as plain arrays."""
 
 from pathlib import Path
 
@@ -6,16 +6,19 @@ import numpy as np
 import pandas as pd
 
 from cryoscape.errors import InputError
+from cryoscape.io.legacy_pickle import load_pickles
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table from .parquet, .csv, or tab-separated .txt and .tsv.
+    """A table from .parquet, .csv, tab-separated .txt and .tsv, or a .pkl of losses of eval_images.
 
     Raises InputError where it cannot be read as such.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a table in Parquet or CSV.")
     suffix = path.suffix.lower()
+    if suffix == ".pkl":
+        return _read_losses(path)
     if suffix not in (".parquet", ".csv", ".txt", ".tsv"):
         raise InputError(f"{path}: expected .parquet, .csv, .tsv or .txt, found {suffix or 'no suffix'}.")
     try:
@@ -25,6 +28,19 @@ def read_table(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: not readable as a table ({reason}).") from error
+
+
+def _read_losses(path: Path) -> pd.DataFrame:
+    """Columns of a pickled dictionary of arrays, as eval_images writes for each particle."""
+    found = load_pickles(path)[0]
+    if not isinstance(found, dict) or "particle_row" not in found:
+        raise InputError(f"{path}: not the losses that eval_images -o writes; give these, Parquet or CSV.")
+    columns = {
+        str(name): np.asarray(values) for name, values in found.items() if str(name).startswith("particle_")
+    }
+    if len({values.shape for values in columns.values()}) != 1:
+        raise InputError(f"{path}: its arrays are of different lengths; run eval_images again.")
+    return pd.DataFrame(columns).rename(columns={"particle_row": "original_row"})
 
 
 def table_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
