@@ -231,3 +231,23 @@ def test_as_pasted_from_the_page(call: Call) -> None:
     typed = call(FIRST_TRAINING, "cryoscape.workflows.train_vae.train_vae")
     found = call(pasted, "cryoscape.workflows.train_vae.train_vae")
     assert {**found, "command": ()} == {**typed, "command": ()}
+
+
+def test_steps_14_to_16_filter_by_mixture_instead_of_in_the_notebook(call: Call) -> None:
+    line = "cryodrgn filter 01_128_8D_256 49 --gmm 6 --clusters 0 1 2 4 5 --keep"
+    found = call(line, "cryoscape.workflows.filter.filter_run")
+    assert (found["run"], found["epoch"]) == (Path("01_128_8D_256"), 49)
+    assert (found["criteria"].gmm, found["criteria"].clusters) == (6, (0, 1, 2, 4, 5))
+    assert found["options"].fate == "keep"
+    assert found["output"] is None
+    upstream = call(
+        "cryodrgn filter 01_128_8D_256 --epoch 49 -k 20 --sel-dir sel -f",
+        "cryoscape.workflows.filter.filter_run",
+    )
+    assert (upstream["epoch"], upstream["criteria"].kmeans, upstream["force"]) == (49, 20, True)
+    assert upstream["output"] == Path("sel")
+    polygon = call(
+        "cryodrgn filter run --polygon -1,2;3,2;3,4 --plane pc1 pc2 --drop",
+        "cryoscape.workflows.filter.filter_run",
+    )
+    assert polygon["criteria"].polygon == "-1,2;3,2;3,4"

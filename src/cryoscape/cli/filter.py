@@ -8,10 +8,10 @@ from cyclopts import Parameter
 
 def filter(  # noqa: A001
     run: Path,
-    epoch: int = -1,
     /,
+    epoch: Annotated[int, Parameter(name=["--epoch", "-e"])] = -1,
     *,
-    kmeans: int | None = None,
+    kmeans: Annotated[int | None, Parameter(name=["--kmeans", "-k"])] = None,
     gmm: int | None = None,
     clusters: Annotated[tuple[int, ...], Parameter(consume_multiple=True)] = (),
     suggest: bool = False,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -49,7 +50,9 @@ def plot_groups(
     ----------
     outline : number of a plane and the corners of an outline drawn over it, optional.
     """
-    figure = new_figure(4.5 * len(planes), 4.9)
+    figure = new_figure(4.5 * len(planes), 5.2)
+    if title:
+        figure.suptitle(title, fontsize=10.5, fontweight="bold", x=0.02, ha="left", color=INK)
     for number, plane in enumerate(planes):
         ax = figure.add_subplot(1, len(planes), number + 1)
         _scatter(ax, plane, groups)
@@ -57,8 +60,6 @@ def plot_groups(
             closed = np.vstack([outline[1], outline[1][:1]])
             ax.plot(closed[:, 0], closed[:, 1], color="white", linewidth=2.8, zorder=4)
             ax.plot(closed[:, 0], closed[:, 1], color=INK, linewidth=1.2, zorder=5)
-        if number == 0 and title:
-            ax.set_title(title)
     _legend(figure, groups)
     return figure
 
@@ -80,17 +81,17 @@ def plot_groups_apart(plane: Plane, groups: Sequence[Group], title: str = "") ->
 
 def _scatter(ax: Axes, plane: Plane, groups: Sequence[Group]) -> None:
     n = len(plane)
-    color = np.full(n, "#c3cad2", dtype=object)
+    color = np.tile(np.array(to_rgb("#c3cad2"), dtype=np.float32), (n, 1))
     grouped = np.zeros(n, dtype=bool)
     for group in groups:
-        color[group.mask] = group.color
+        color[group.mask] = to_rgb(group.color)
         grouped |= group.mask
     order = np.random.default_rng(0).permutation(n)
     order = np.concatenate([order[~grouped[order]], order[grouped[order]]])
     ax.scatter(
         plane.points[order, 0],
         plane.points[order, 1],
-        c=list(color[order]),
+        c=color[order],
         s=float(np.clip(4.0e4 / n, 0.6, 14.0)),
         alpha=float(np.clip(1.6e4 / n, 0.25, 0.8)),
         linewidths=0,

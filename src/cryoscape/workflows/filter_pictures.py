@@ -49,8 +49,8 @@ def draw_filter(
         planes = {plane: column_plane(columns, plane), **planes}
         outline = list(planes).index(plane), selected.outline
     found = list(planes.values())[:3]
-    title = "; ".join(criterion.text for criterion in selected.criteria)
-    title = title if len(title) <= 70 else f"{title[:67]}..."
+    by = "; ".join(criterion.text for criterion in selected.criteria)
+    title = f"Selected by {by if len(by) <= 60 else by[:57] + '...'}" if by else ""
     files = [
         _draw(
             stem.with_name(stem.name + ".landscape.png"), lambda: plot_groups(found, groups, title, outline)
