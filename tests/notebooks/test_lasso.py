@@ -1,0 +1,49 @@
+"""The lasso without a browser: menus, colours and the way from points to rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cryoscape.errors import InputError
+
+pytest.importorskip("jscatter")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ImportWarning")
+
+from cryoscape.notebooks import Lasso  # noqa: E402
+
+
+@pytest.fixture
+def df() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    table = {"PC1": rng.normal(size=30), "PC2": rng.normal(size=30), "labels": np.arange(30) % 3}
+    table |= {"gap": np.where(np.arange(30) == 4, np.nan, 1.0)}
+    return pd.DataFrame(table, index=np.arange(100, 130)).assign(name="x")
+
+
+def test_what_the_browser_selects_are_rows_of_the_index(df: pd.DataFrame) -> None:
+    lasso = Lasso(df)
+    assert len(lasso.selection) == 0
+    lasso._scatter.widget.selection = np.array([7, 2], dtype=np.uint32)  # as the page sends it
+    assert lasso.selection.tolist() == [102, 107]
+    assert "<b>2</b> of 30" in lasso._count.value
+    lasso.select([129, 101])
+    assert lasso.selection.tolist() == [101, 129]
+
+
+def test_menus_offer_columns_of_numbers_and_change_the_plot(df: pd.DataFrame) -> None:
+    lasso = Lasso(df)
+    assert lasso._menus["x"].options == ("PC1", "PC2", "labels")
+    assert [menu.value for menu in lasso._menus.values()] == ["PC1", "PC2", "labels"]
+    before = np.array(lasso._scatter.widget.points)
+    lasso._menus["x"].value = "PC2"
+    after = np.array(lasso._scatter.widget.points)
+    np.testing.assert_allclose(after[:, 0], before[:, 1], atol=1e-6)
+    lasso._menus["colour"].value = "PC1"
+    assert len(lasso._scatter.widget.color) == 64
+
+
+def test_columns_that_are_not_there(df: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'gap': no such column of numbers"):
+        Lasso(df, x="gap")
