@@ -132,6 +132,7 @@ PLOTS = (
 )
 
 
+@pytest.mark.slow
 def test_everything_is_written_and_agrees(make_run, caplog):
     run = make_run()
     result = analyze_convergence(run, 29, replace(PLAIN, skip_umap=False, n_epochs_umap=50))

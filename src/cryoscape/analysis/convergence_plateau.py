@@ -74,9 +74,9 @@ def find_plateau(measure: Measure) -> Plateau:
     if n < FEWEST_POINTS:
         return Plateau(False, None, float("nan"), float("nan"))
     width = 3 if n >= SHORT else 1
-    smooth = _rolling_mean(value, width)
+    smooth = rolling_mean(value, width)
     tail = max(2, int(np.ceil(_TAIL * n)))
-    noise = _noise(value)
+    noise = noise_of(value)
     whole = float(smooth.max() - smooth.min())
     rounding = 1e-9 * float(np.abs(value).max())
     tolerance = max(_SHARE * whole, measure.tolerance, 2 * noise / np.sqrt(width), rounding)
@@ -89,7 +89,7 @@ def find_plateau(measure: Measure) -> Plateau:
     return Plateau(True, int(epoch[start]) if flat else None, recent, whole)
 
 
-def _rolling_mean(value: Float[np.ndarray, " n"], width: int) -> Float[np.ndarray, " n"]:
+def rolling_mean(value: Float[np.ndarray, " n"], width: int) -> Float[np.ndarray, " n"]:
     """Mean over up to `width` neighbours, fewer at the ends, where the window shrinks evenly."""
     reach = width // 2
     return np.array(
@@ -101,7 +101,7 @@ def _rolling_mean(value: Float[np.ndarray, " n"], width: int) -> Float[np.ndarra
     )
 
 
-def _noise(value: Float[np.ndarray, " n"]) -> float:
+def noise_of(value: Float[np.ndarray, " n"]) -> float:
     """Standard deviation of the noise at the end of a curve, from its third differences.
 
     Those of white noise have 20 times its variance, those of a smooth curve are small. 0 for short curves,

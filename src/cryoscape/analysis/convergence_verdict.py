@@ -7,7 +7,15 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from cryoscape.analysis.convergence_plateau import FEWEST_POINTS, Measure, Plateau, find_plateau
+from cryoscape.analysis.convergence_plateau import (
+    FEWEST_POINTS,
+    SHORT,
+    Measure,
+    Plateau,
+    find_plateau,
+    noise_of,
+    rolling_mean,
+)
 
 State = Literal["converged", "not converged", "overtrained", "cannot be judged"]
 
@@ -215,8 +223,7 @@ def _falling(epoch: np.ndarray, values: np.ndarray, least: float, text: str) -> 
     peak = int(curve.argmax())
     end = float(curve[-2:].mean())
     fall = float(curve[peak]) - end
-    noise = float(np.median(np.abs(np.diff(curve, 2)))) if len(curve) > 3 else 0.0
-    if peak > len(curve) - 3 or fall < max(least, 2 * noise):
+    if peak > len(curve) - 3 or fall < max(least, 4 * noise_of(curve) / np.sqrt(2)):
         return None
     falls = np.nanmean(values[:, -2:], axis=1) < values[:, peak]
     if falls.mean() < _MOST_MAPS:
@@ -225,18 +232,27 @@ def _falling(epoch: np.ndarray, values: np.ndarray, least: float, text: str) -> 
     return Sign(f"{text} from {curve[peak]:.3g} at epoch {good} to {curve[-1]:.3g}", good)
 
 
+def _scatter(values: Float[np.ndarray, "m n"]) -> float:
+    """Relative standard error of the median over maps, from how differently the maps vary by epoch."""
+    relative = values / values.mean(axis=1, keepdims=True)
+    return float(1.2533 * (relative / np.median(relative, axis=0)).std() / np.sqrt(len(values)))
+
+
 def _growing(epoch: np.ndarray, values: np.ndarray, start: int, factor: float, text: str) -> Sign | None:
     """A median over maps that has grown steadily since its lowest value from `start` on, in most maps."""
     known = values[np.isfinite(values).all(axis=1)]
     if not len(known):
         return None
     curve = np.median(known, axis=0)
-    low = start + int(curve[start:].argmin())
-    after = curve[low:]
-    if len(after) < 3 or after[0] <= 0 or after[-1] < factor * after[0]:
+    width = 3 if len(curve) >= SHORT else 1
+    smooth = rolling_mean(curve, width)
+    low = start + int(smooth[start:].argmin())
+    lowest, end = float(smooth[low]), float(curve[-width:].mean())
+    noise = max(noise_of(curve), _scatter(known) * lowest) / np.sqrt(width)
+    if len(curve) - low < 3 or lowest <= 0 or end < max(factor * lowest, lowest + 4 * noise):
         return None
-    steadily = (np.diff(after) > 0).mean() >= 0.6
-    if not steadily or (known[:, -1] > known[:, low]).mean() < _MOST_MAPS:
+    grows = known[:, -width:].mean(axis=1) > known[:, low]
+    if (np.diff(smooth[low:]) > 0).mean() < 0.6 or grows.mean() < _MOST_MAPS:
         return None
-    grown = after[-1] / after[0]
-    return Sign(f"{text}, by a factor of {grown:.2f} since epoch {int(epoch[low])}", int(epoch[low]))
+    good = int(epoch[low])
+    return Sign(f"{text}, by a factor of {end / lowest:.2f} since epoch {good}", good)

@@ -158,5 +158,5 @@ def _dot(n: int) -> float:
 
 
 def _limits(edges: Float[np.ndarray, " e"]) -> tuple[float, float]:
-    margin = 0.04 * float(edges[-1] - edges[0])
+    margin = 0.07 * float(edges[-1] - edges[0])
     return float(edges[0]) - margin, float(edges[-1]) + margin
