@@ -251,3 +251,5 @@ def test_steps_14_to_16_filter_by_mixture_instead_of_in_the_notebook(call: Call)
         "cryoscape.workflows.filter.filter_run",
     )
     assert polygon["criteria"].polygon == "-1,2;3,2;3,4"
+    negative = call("cryodrgn filter run --where -z0>1 --drop", "cryoscape.workflows.filter.filter_run")
+    assert negative["criteria"].where == "-z0>1"

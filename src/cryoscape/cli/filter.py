@@ -17,7 +17,7 @@ def filter(  # noqa: A001
     suggest: bool = False,
     score: str = "junk_score",
     zscore: float | None = None,
-    where: str | None = None,
+    where: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     polygon: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     plane: tuple[str, str] = ("umap1", "umap2"),
     any_of: Annotated[bool, Parameter(name="--any")] = False,
