@@ -54,6 +54,15 @@ def test_any_number_of_panels_is_drawn(n):
     assert len(shown) == n
 
 
+def test_one_latent_is_shown_against_each_quantity():
+    z = RNG.normal(size=3000)
+    figure = panels.plot_against(z, [Quantity("Defocus", 2 * z, "µm"), Quantity("Contrast", -z)], "Imaging")
+    assert figure.axes[0].get_title(loc="left") == "Defocus (µm)"
+    assert np.asarray(figure.axes[0].collections[0].get_array()).sum() == 3000
+    x, y = figure.axes[0].collections[0].get_offsets().T
+    assert np.corrcoef(x, y)[0, 1] > 0.99
+
+
 def test_even_views_have_density_one_and_a_preferred_view_stands_out():
     direction = RNG.normal(size=(40_000, 3))
     direction /= np.linalg.norm(direction, axis=1)[:, None]

@@ -97,7 +97,7 @@ def test_words_follow_the_shares():
     assert "strongly told (50.0 %), most of all by PC2, of which it explains 40 %" in in_words(strong)
     assert verdict(()).startswith("Not tested")
     assert verdict((none, by_chance)) == "Latents tell nothing of how the particles were imaged."
-    assert "the defocus sets only how far" in verdict((none, spread))
+    assert "only how far latents scatter tells defocus" in verdict((none, spread))
     assert verdict((none, faint)).startswith("Latents hold a faint trace of the contrast")
     assert verdict((none, spread, strong)).startswith("Latents move with the viewing direction.")
 

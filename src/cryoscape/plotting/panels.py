@@ -43,30 +43,55 @@ def plot_panels(plane: Plane, quantities: Sequence[Quantity], title: str, n_colu
     nothing of gives an even panel. Angles fade to grey where they have no common direction. Hexagons of
     fewer than five particles are grey, or their chance values would catch the eye.
     """
-    columns = min(n_columns, len(quantities))
-    rows = -(-len(quantities) // columns)
-    figure = new_figure(3.15 * columns, 2.8 * rows + 0.35)
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
-    for ax, quantity in zip(panels, quantities, strict=False):
+    figure, panels, columns = _grid(len(quantities), n_columns, title)
+    for i, (ax, quantity) in enumerate(zip(panels, quantities, strict=True)):
         _panel(figure, ax, plane, quantity)
-    for ax in panels[len(quantities) :]:
-        ax.set_visible(False)
-    for i, ax in enumerate(panels[: len(quantities)]):
         # of the others it is the same
         ax.set(ylabel=plane.y_label if i % columns == 0 else "")
         ax.set(xlabel=plane.x_label if i >= len(quantities) - columns else "")
     return figure
 
 
+@styled
+def plot_against(
+    z: Float[np.ndarray, " n"], quantities: Sequence[Quantity], title: str, n_columns: int = 3
+) -> Figure:
+    """Quantities against the one latent there is, as log counts of particles."""
+    figure, panels, columns = _grid(len(quantities), n_columns, title)
+    gridsize = int(np.clip(np.sqrt(len(z)) / 3.5, 10, 40))
+    for i, (ax, quantity) in enumerate(zip(panels, quantities, strict=True)):
+        drawn = ax.hexbin(z, quantity.values, gridsize=gridsize, mincnt=1, cmap=DENSITY, linewidths=0.1)
+        drawn.set_norm(LogNorm(1, max(float(np.asarray(drawn.get_array()).max()), 2.0)))
+        ax.set_title(_heading(quantity), fontsize=9.5, fontweight="normal")
+        ax.tick_params(labelsize=7)
+        ax.set(xlabel="z" if i >= len(quantities) - columns else "")
+        bar = figure.colorbar(drawn, ax=ax, shrink=0.8, pad=0.02, aspect=22)
+        bar.set_label("Particles" if (i + 1) % columns == 0 else "", fontsize=8, color=MUTED)
+        bar.ax.tick_params(labelsize=7)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def _grid(n: int, n_columns: int, title: str) -> tuple[Figure, list[Axes], int]:
+    """A figure with n panels in rows of at most n_columns."""
+    columns = min(n_columns, n)
+    rows = -(-n // columns)
+    figure = new_figure(3.15 * columns, 2.8 * rows + 0.35)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    panels = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for ax in panels[n:]:
+        ax.set_visible(False)
+    return figure, panels[:n], columns
+
+
+def _heading(quantity: Quantity) -> str:
+    return f"{quantity.name} ({quantity.unit})" if quantity.unit else quantity.name
+
+
 def _panel(figure: Figure, ax: Axes, plane: Plane, quantity: Quantity) -> None:
     ax.set_box_aspect(1)
     ax.margins(0.05)
-    ax.set_title(
-        f"{quantity.name} ({quantity.unit})" if quantity.unit else quantity.name,
-        fontsize=9.5,
-        fontweight="normal",
-    )
+    ax.set_title(_heading(quantity), fontsize=9.5, fontweight="normal")
     ax.tick_params(labelsize=7)
     if plane.unitless:
         bare(ax)

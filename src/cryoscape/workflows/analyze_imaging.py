@@ -154,9 +154,7 @@ def verdict(leaks: tuple[Foretold, ...]) -> str:
     if not told:
         return "Latents tell nothing of how the particles were imaged."
     if not moving:
-        return (
-            f"No component moves with what is not structure; the {names} sets only how far latents scatter."
-        )
+        return f"No component moves with what is not structure; only how far latents scatter tells {names}."
     if max(leak.share for leak in moving) < CLEAR:
         return f"Latents hold a faint trace of the {names}, little beside structure."
     return (

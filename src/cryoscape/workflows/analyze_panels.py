@@ -20,15 +20,18 @@ COURSE_FILE = "training.png"
 def plot_quantities(album: Album, results: Results, layout: np.ndarray | None) -> None:
     """Latent space coloured by pose, shift and defocus, and by quality of fit; views; the engine's states."""
     drawn = planes(results, layout)
-    if results.z.shape[1] == 1:
-        drawn["z"] = embedding.Plane(_beside_chance(results.z[:, 0]), "z", "random", unitless=False)
+    for name, title, quantities in (
+        ("imaging", "How the particles were imaged", imaging_quantities(results)),
+        ("fit", "How the images fit the maps", fit_quantities(results)),
+    ):
+        if not quantities:
+            continue
+        for stem, plane in drawn.items():
+            album.add(f"{stem}_{name}.png", partial(panels.plot_panels, plane, quantities, title))
+        if not drawn:
+            z = np.asarray(results.z[:, 0], dtype=np.float64)
+            album.add(f"z_{name}.png", partial(panels.plot_against, z, quantities, title))
     for stem, plane in drawn.items():
-        for name, title, quantities in (
-            ("imaging", "How the particles were imaged", imaging_quantities(results)),
-            ("fit", "How the images fit the maps", fit_quantities(results)),
-        ):
-            if quantities:
-                album.add(f"{stem}_{name}.png", partial(panels.plot_panels, plane, quantities, title))
         if results.latents is not None and results.latents.state is not None:
             album.add(f"{stem}_states.png", partial(_plot_states, plane, results))
     if results.imaging.euler_degrees is not None:
@@ -78,12 +81,6 @@ def _plot_states(plane: embedding.Plane, results: Results) -> Figure:
     return embedding.plot_clusters(
         plane, labels, rows, f"{len(numbers)} states of the engine", [str(n) for n in numbers]
     )
-
-
-def _beside_chance(z: np.ndarray) -> np.ndarray:
-    """One latent spread over the page by a random height, so that its values do not lie on each other."""
-    height = np.random.default_rng(0).uniform(-1, 1, size=len(z))
-    return np.stack([np.asarray(z, dtype=np.float64), height], axis=1)
 
 
 def plot_course(album: Album, run: LoadedRun) -> None:

@@ -185,12 +185,10 @@ def _imaging_section(album: Album, results: Results, main: str) -> ReportSection
         )
         blocks.append(ReportText(verdict(results.leaks)))
         blocks.append(ReportTable(("Quantity", "In words", "Told (%)"), rows, caption))
-    blocks += album.figure(
-        f"{main}_imaging.png",
-        "Means over the particles in each hexagon; an even panel means that latents do not know it.",
-        "full",
-    )
-    blocks += album.figure(f"{main}_fit.png", "Means over the particles in each hexagon.", "full")
+    shown = "Particles against z" if main == "z" else "Means over the particles in each hexagon"
+    even = "; an even panel means that latents do not know the quantity."
+    blocks += album.figure(f"{main}_imaging.png", shown + ("." if main == "z" else even), "full")
+    blocks += album.figure(f"{main}_fit.png", f"{shown}.", "full")
     views = album.figure("views.png", "Directions the particles are seen from.")
     if views:
         text = (
