@@ -19,6 +19,10 @@ from cryoscape.analysis.convergence_plateau import (
 
 State = Literal["converged", "not converged", "overtrained", "cannot be judged"]
 
+TOTAL_LOSS = "total loss"
+COSINE_DISTANCE = "cosine distance of shifts"
+"""Names of the measures that are judged by more than their plateau."""
+
 DRIFT_COSINE_DISTANCE = 0.8
 """A median cosine distance of successive shifts below this says that particles still drift."""
 _NOISE_GROWTH = 1.15
@@ -184,7 +188,7 @@ def _settled(measure: Measure, plateau: Plateau) -> bool:
 
 def _drifts(measure: Measure) -> bool:
     """Shifts that keep their direction are no convergence, however steady they are."""
-    if measure.name != "cosine distance of shifts":
+    if measure.name != COSINE_DISTANCE:
         return False
     last = measure.value[np.isfinite(measure.value)][-3:]
     return bool(len(last) and np.median(last) < DRIFT_COSINE_DISTANCE)
@@ -192,7 +196,7 @@ def _drifts(measure: Measure) -> bool:
 
 def _falls_steeply(measure: Measure, plateau: Plateau) -> bool:
     falls = plateau.epoch is None and plateau.recent_change < 0
-    return measure.name == "total loss" and falls and plateau.recent_share >= _STEEP
+    return measure.name == TOTAL_LOSS and falls and plateau.recent_share >= _STEEP
 
 
 def _still_changing(measure: Measure, plateau: Plateau) -> str:

@@ -22,7 +22,6 @@ from cryoscape.analysis.convergence import (
     on_data_median,
 )
 from cryoscape.analysis.convergence_maps import MaskOptions, check_mask_options
-from cryoscape.analysis.convergence_plateau import Measure
 from cryoscape.analysis.convergence_verdict import judge, map_measures, sentences
 from cryoscape.analysis.embedding import check_latents
 from cryoscape.analysis.local_maxima import (
@@ -33,8 +32,9 @@ from cryoscape.analysis.local_maxima import (
 from cryoscape.analysis.maps import MapOptions, check_map_options
 from cryoscape.engines.run_folder import LoadedRun, load_run
 from cryoscape.errors import InputError
-from cryoscape.workflows.analyze_convergence_latents import LatentHistory, latent_planes, read_history
+from cryoscape.workflows.analyze_convergence_latents import latent_planes, read_history
 from cryoscape.workflows.analyze_convergence_maps import MapSettings, compare_maps
+from cryoscape.workflows.analyze_convergence_measures import latent_measures, read_losses
 from cryoscape.workflows.analyze_convergence_results import (
     SETTINGS_FILE,
     Convergence,
@@ -44,7 +44,6 @@ from cryoscape.workflows.analyze_convergence_results import (
     write_map_numbers,
     write_verdict,
 )
-from cryoscape.workflows.analyze_pictures import learning_curve
 from cryoscape.workflows.analyze_results import write_json
 from cryoscape.workflows.training_session import log_to
 
@@ -172,8 +171,10 @@ def _analyse(
     write_latent_numbers(folder, history, maxima, medians, run.original_rows)
     settings = MapSettings(options.maps, options.mask, native, device, make=not options.skip_volgen)
     maps = compare_maps(folder, run, history, medians, settings)
-    losses = _losses(run, last)
-    measures = _measures(history, losses, agreement) + (() if maps is None else map_measures(maps.curves))
+    losses = read_losses(run, last)
+    measures = latent_measures(history, losses, agreement) + (
+        () if maps is None else map_measures(maps.curves)
+    )
     verdict = judge(measures, None if maps is None else maps.curves, last)
     found = Convergence(
         run_name=run.folder.path.resolve().name,
@@ -201,38 +202,12 @@ def _subset(n: int, options: ConvergenceOptions) -> np.ndarray:
     return np.sort(drawn).astype(np.int64)
 
 
-def _losses(run: LoadedRun, last: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """(epochs as in the file names, total loss) up to the last epoch; None where no log holds any."""
-    curve = learning_curve(run.folder.path)
-    if curve is None:
-        return None
-    # logs of cryoDRGN count from 1, also where its files count from 0
-    shift = run.folder.epoch_base - 1 if not run.folder.record() and 0 not in curve.epoch else 0
-    epoch = curve.epoch + shift
-    known = (epoch <= last) & np.isfinite(curve.total)
-    return (epoch[known], curve.total[known]) if known.any() else None
-
-
-def _measures(
-    history: LatentHistory, losses: tuple[np.ndarray, np.ndarray] | None, agreement: np.ndarray
-) -> tuple[Measure, ...]:
-    scale = history.spread
-    found = []
-    if losses is not None:
-        # the first epoch starts from random weights and would make all that follows look flat
-        found.append(Measure("total loss", "whole network", losses[0][1:], losses[1][1:], 0.0))
-    epoch = history.shift_epochs
-    found += [
-        Measure("dot product of shifts", "encoder", epoch, history.shifts[:, 0], (0.1 * scale) ** 2),
-        Measure("magnitude of shifts", "encoder", epoch, history.shifts[:, 1], 0.01 * scale),
-        Measure("cosine distance of shifts", "encoder", epoch, history.shifts[:, 2], 0.05),
-        Measure("relative positions of particles", "encoder", np.array(history.used[1:]), agreement, 0.005),
-    ]
-    return tuple(found)
-
-
 def _check(run: LoadedRun, options: ConvergenceOptions, native: float) -> None:
     check_latents(run.z, str(run.folder.latents(run.epoch)))
+    if len(run.z) < 5:
+        raise InputError(
+            f"{run.folder.latents(run.epoch)}: convergence needs 5 or more particles, found {len(run.z)}."
+        )
     if options.epoch_interval is not None and options.epoch_interval < 1:
         raise InputError(f"--epoch-interval: expected 1 or more, found {options.epoch_interval}.")
     if options.subset is not None and options.subset < 5:

@@ -8,7 +8,13 @@ from typing import Literal
 import numpy as np
 from matplotlib.figure import Figure
 
-from cryoscape.analysis.convergence_verdict import part_converged, plateau_text, sentences
+from cryoscape.analysis.convergence_verdict import (
+    COSINE_DISTANCE,
+    TOTAL_LOSS,
+    part_converged,
+    plateau_text,
+    sentences,
+)
 from cryoscape.analysis.maps import MapOptions, finish_map
 from cryoscape.io.mrc import read_volume
 from cryoscape.plotting import convergence as curves
@@ -57,7 +63,7 @@ def _plot_encoder(album: Album, found: Convergence) -> None:
     history, maxima = found.history, found.maxima
     if found.losses is not None:
         epoch, total = found.losses
-        plateau = found.plateau_of("total loss")
+        plateau = found.plateau_of(TOTAL_LOSS)
         album.add("00_total_loss.png", lambda: curves.plot_loss(epoch, total, plateau))
     layouts = [np.asarray(found.planes[e], dtype=np.float64) for e in history.used]
     album.add(
@@ -68,7 +74,7 @@ def _plot_encoder(album: Album, found: Convergence) -> None:
         starts = (
             found.plateau_of("dot product of shifts"),
             found.plateau_of("magnitude of shifts"),
-            found.plateau_of("cosine distance of shifts"),
+            found.plateau_of(COSINE_DISTANCE),
         )
         album.add(
             "02_encoder_latent_vector_shifts.png",

@@ -1,0 +1,40 @@
+"""Measures of the whole network and of the encoder: the run's log of losses, and its latents."""
+
+import numpy as np
+
+from cryoscape.analysis.convergence_plateau import Measure
+from cryoscape.analysis.convergence_verdict import COSINE_DISTANCE, TOTAL_LOSS
+from cryoscape.engines.run_folder import LoadedRun
+from cryoscape.workflows.analyze_convergence_latents import LatentHistory
+from cryoscape.workflows.analyze_pictures import learning_curve
+
+
+def read_losses(run: LoadedRun, last: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """(epochs as in the file names, total loss) up to the last epoch; None where no log holds any."""
+    curve = learning_curve(run.folder.path)
+    if curve is None:
+        return None
+    # logs of cryoDRGN count from 1, also where its files count from 0
+    shift = run.folder.epoch_base - 1 if not run.folder.record() and 0 not in curve.epoch else 0
+    epoch = curve.epoch + shift
+    known = (epoch <= last) & np.isfinite(curve.total)
+    return (epoch[known], curve.total[known]) if known.any() else None
+
+
+def latent_measures(
+    history: LatentHistory, losses: tuple[np.ndarray, np.ndarray] | None, agreement: np.ndarray
+) -> tuple[Measure, ...]:
+    """Loss, shifts of latents and relative positions of particles as measures with their tolerances."""
+    scale = history.spread
+    found = []
+    if losses is not None:
+        # the first epoch starts from random weights and would make all that follows look flat
+        found.append(Measure(TOTAL_LOSS, "whole network", losses[0][1:], losses[1][1:], 0.0))
+    epoch = history.shift_epochs
+    found += [
+        Measure("dot product of shifts", "encoder", epoch, history.shifts[:, 0], (0.1 * scale) ** 2),
+        Measure("magnitude of shifts", "encoder", epoch, history.shifts[:, 1], 0.01 * scale),
+        Measure(COSINE_DISTANCE, "encoder", epoch, history.shifts[:, 2], 0.05),
+        Measure("relative positions of particles", "encoder", np.array(history.used[1:]), agreement, 0.005),
+    ]
+    return tuple(found)
