@@ -48,6 +48,7 @@ logger = logging.getLogger("cryoscape")
 FULL_SETTINGS_FILE = "landscape_full.json"
 _KEPT_ASIDE = 0.25
 _GOOD_R2 = 0.9
+_LEAST_R2 = 0.5
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def analyze_loaded_full(
     found = FullLandscape(
         coordinates=coordinates,
         start=start,
-        assignment=assign_particles(coordinates, start, seed=options.seed),
+        assignment=assign_particles(_trusted(coordinates, r2), start, seed=options.seed),
         held_out_r2=r2,
         uncertainty=_uncertainty(run, model),
         explained=model.components.explained,
@@ -147,7 +148,8 @@ def analyze_loaded_full(
 
     from cryoscape.workflows.analyze_landscape_full_report import write_full_pictures
 
-    report = write_full_pictures(folder, run, found, files, layout)
+    mean = landscape / before["sketch_folder"] / "vol_mean.mrc"
+    report = write_full_pictures(folder, run, found, mean, files, layout)
     logger.info("Landscape of all particles in %s (%.0f s)", folder, time.perf_counter() - started)
     return LandscapeFullResult(folder, found, layout, report)
 
@@ -225,6 +227,17 @@ def _coordinates(
     found = regression.at(run.z)
     found[rows] = known
     return found, r2
+
+
+def _trusted(
+    coordinates: Float[np.ndarray, "n c"], r2: Float[np.ndarray, " c"] | None
+) -> Float[np.ndarray, "n t"]:
+    """Components that tell particles apart: all where exact, else those predicted at least half."""
+    if r2 is None:
+        return coordinates
+    good = r2 >= _LEAST_R2
+    good[0] = True  # at least one must be left
+    return np.ascontiguousarray(coordinates[:, good])
 
 
 def _sampled(

@@ -41,16 +41,27 @@ NOT_AN_ENERGY = (
 
 
 def write_full_pictures(
-    folder: Path, run: LoadedRun, found: FullLandscape, files: tuple[Path, ...], layout: np.ndarray | None
+    folder: Path,
+    run: LoadedRun,
+    found: FullLandscape,
+    mean: Path,
+    files: tuple[Path, ...],
+    layout: np.ndarray | None,
 ) -> Path | None:
-    """All plots, renderings and report.html; returns the page, or None where it failed."""
+    """All plots, renderings and report.html; returns the page, or None where it failed.
+
+    Parameters
+    ----------
+    mean : mean map of the landscape, from whose viewpoint its states were shown as well.
+    files : maps of the states.
+    """
     album = Album(folder)
     _plots(album, found, layout)
     gallery: tuple[ReportTile, ...] = ()
     try:
         filled = [i for i in range(found.n_states) if found.counts[i]]
         if len(filled) == found.n_states:
-            camera = common_camera(read_volume(files[0]).data, files, found.level)
+            camera = common_camera(read_volume(mean).data, files, found.level)
             montage = folder / "full_clustering" / "states.png"
             gallery = render_states(
                 montage, files, found.counts, found.level, camera, found.pixel_size_angstrom
@@ -130,7 +141,9 @@ def _sections(
             "Landscape",
             [
                 ReportText(NOT_AN_ENERGY),
-                *album.figure("volpca_landscape.png", "Particles on the first two components of the maps."),
+                *album.figure(
+                    "volpca_landscape.png", "Particles on the first two components of the maps.", "full"
+                ),
                 *album.figure("umap_vol_pca_hexbin.png", "UMAP of the coordinates of the maps."),
                 *album.figure("full_clustering/umap.png", "States on this UMAP."),
             ],

@@ -221,10 +221,10 @@ def _sections(
         ReportSection(
             "Components",
             [
-                *album.figure(f"{place}/{stem}_all.png", "The first components against each other."),
                 *album.figure("vol_pca_variance.png", "Variance of the compared maps by component."),
                 *album.figure(f"{place}/umap.png", "States on the UMAP of the latents."),
-                *album.figure("mask_slices.png", "Where maps are compared."),
+                *album.figure(f"{place}/{stem}_all.png", "The first components against each other.", "full"),
+                *album.figure("mask_slices.png", "Mean map and mask (dotted: where its edge ends).", "full"),
             ],
         ),
         ReportSection("Table of states", _table_blocks(album, found)),
@@ -233,15 +233,15 @@ def _sections(
 
 
 def _facts(run: LoadedRun, found: Landscape) -> ReportFacts:
-    size = f"{len(found.mask)} px, {found.pixel_size_angstrom:.4g} Å each"
     return ReportFacts(
         [
             ("Particles", f"{len(run.z):,}"),
             ("Compared maps", f"{found.sketch.k:,}"),
             ("States", str(found.n_states)),
             ("Linkage", found.tree.linkage),
-            ("Box of maps", size),
-            ("Within the mask", f"{100 * float((found.mask > 0.5).mean()):.1f} % of the box"),
+            ("Box of maps", f"{len(found.mask)} px"),
+            ("Pixel size of maps", f"{found.pixel_size_angstrom:.4g} Å"),
+            ("Mask", f"{100 * float((found.mask > 0.5).mean()):.1f} % of box"),
         ]
     )
 
