@@ -184,22 +184,22 @@ def _numbers(values: Any) -> str:
 def _judge(fit: ModelFit, mode: FitMode) -> None:
     """Log how the model sits; InputError where occupancies would mean nothing."""
     wrong = {
-        "other hand": f"the maps have the other hand of the model (correlation {fit.best_correlation:.2f}, "
-        f"mirrored {fit.mirrored_correlation:.2f}); make the maps with --flip",
+        "other hand": f"the maps have the other hand of the model (details agree by {fit.best_detail:.2f}, "
+        f"mirrored by {fit.mirrored_detail:.2f}); make the maps with --flip",
         "inverted": f"the maps are the negative of the model (correlation {fit.correlation:.2f}); make them "
         "with --invert",
         "misplaced": f"the model lies {fit.shift_px:.1f} voxels or more from where it fits "
         f"({_numbers(fit.best_shift_angstrom)} A); let it be moved with --fit shift, or align it",
-        "none": f"the model is nowhere near the maps' density (correlation {fit.best_correlation:.2f}); "
+        "none": f"the model is nowhere near the maps' density (correlation {fit.correlation:.2f}); "
         "let it be moved with --fit shift or --fit rigid, or align it",
     }
     if fit.verdict in wrong and mode != "ignore":
         raise InputError(f"--model: {wrong[fit.verdict]} (--fit ignore goes on regardless)")
     logger.info(
-        "model in the mean map: correlation %.2f, best %.2f when moved by %s A (%.1f voxels), %.2f in maps "
-        "of the other hand",
-        fit.correlation, fit.best_correlation, _numbers(fit.best_shift_angstrom), fit.shift_px,
-        fit.mirrored_correlation,
+        "model in the mean map: correlation %.2f, of gradients %.2f, at best %.2f when moved by %s A (%.1f "
+        "voxels), %.2f in maps of the other hand",
+        fit.correlation, fit.detail, fit.best_detail, _numbers(fit.best_shift_angstrom), fit.shift_px,
+        fit.mirrored_detail,
     )  # fmt: skip
     if fit.verdict in wrong:
         logger.warning("%s", wrong[fit.verdict])
