@@ -17,7 +17,7 @@ from cryoscape.analysis.neighbours import Neighbours, nearest_neighbours
 from cryoscape.errors import InputError
 from cryoscape.typing import Latents
 
-MAX_EDGES_SEARCHED = 30_000_000
+MAX_EDGES_SEARCHED = 10_000_000
 """Edges that are looked at, at most, to find how many neighbours would join two particles."""
 _SHORTEST_EDGE = 1e-12  # of particles at one point: a sparse matrix reads 0 as no edge
 

@@ -53,7 +53,7 @@ def path_support(
     if covariance is None:
         radius = typical_radius(z)
         counts = support(z, points, radius)
-        measure = f"within {radius:.3g} latent units (radius that holds 1 % of all around a typical particle)"
+        measure = f"within {radius:.3g} (holds 1 % of all around a typical one)"
     else:
         counts = particles_compatible(z, covariance, points)
         measure = f"whose {100 * PROBABILITY:.0f} % posterior region holds the point"

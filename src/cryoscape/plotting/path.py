@@ -130,7 +130,7 @@ def _bars(
             i, floor, "0", color=HIGHLIGHT, ha="center", va="bottom", fontsize=8, fontweight="bold",
             path_effects=halo,
         )  # fmt: skip
-    ax.set(xlabel="Point of the path (number of its map); outlined: those numbered above", ylabel="Particles")
+    ax.set(xlabel="Point of the path (number of its map)", ylabel="Particles")
     ax.set_title(f"Support: particles {measure}", fontweight="normal", fontsize=8.5, color=MUTED)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=16, integer=True))
     ax.set_xlim(-0.8, len(number) - 0.2)

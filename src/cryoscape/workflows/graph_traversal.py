@@ -21,6 +21,9 @@ from cryoscape.workflows.path_files import (
 
 logger = logging.getLogger("cryoscape")
 
+FEW_NEIGHBOURS = 100
+"""With more than these a path may leap over places where no particles are."""
+
 
 @dataclass(frozen=True)
 class GraphTraversalRequest:
@@ -104,8 +107,11 @@ def _not_joined(z: Latents, apart: tuple[tuple[int, int], ...], request: GraphTr
     )
     if search.least is None:
         return line + (
-            f"{search.searched} neighbours a particle do not either: they lie in clouds apart; leave "
+            f"{search.searched} neighbours a particle do not either, they lie in clouds apart: leave "
             "one out or use direct_traversal."
         )
     most, average = search.least
-    return line + f"the least that does is --max-neighbors {most} --avg-neighbors {average:g}."
+    hint = (
+        ", but clouds that far apart are better joined by direct_traversal" if most > FEW_NEIGHBOURS else ""
+    )
+    return line + f"the least that does is --max-neighbors {most} --avg-neighbors {average:g}{hint}."
