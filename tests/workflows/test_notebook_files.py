@@ -93,7 +93,6 @@ def test_every_cell_runs(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPa
     run = write_linear_run(tmp_path / "run")
     write_stack(run / "s.mrcs", noise_images(2 * N, BOX), PIXEL_SIZE_ANGSTROM)
     found = analyze(run, options=AnalyzeOptions(ksample=4, skip_umap=True, pc=1, n_per_pc=2, skip_vol=True))
-    write_notebooks(found.folder, run, None, k=4)
     book = nbformat.read(found.folder / name, 4)
     choose(book, name)
     client = NotebookClient(

@@ -39,6 +39,7 @@ from cryoscape.workflows.analyze_results import (
     write_umap,
 )
 from cryoscape.workflows.analyze_settings import AnalyzeOptions, analysis_settings, check_analysis_folder
+from cryoscape.workflows.notebook_files import write_notebooks
 from cryoscape.workflows.progress import format_seconds
 
 __all__ = ["AnalyzeOptions", "AnalyzeResult", "analyze", "analyze_loaded"]
@@ -125,6 +126,14 @@ def analyze_loaded(
     from cryoscape.workflows.analyze_report import write_pictures
 
     report = write_pictures(folder, run, results, layout, map_sets)
+    write_notebooks(
+        folder,
+        run.folder.path,
+        run.epoch,
+        k=options.ksample,
+        maps=options.maps,
+        pixel_size_angstrom=options.pixel_size_angstrom,
+    )
     logger.info("Analysis of %d particles in %s (%.0f s)", len(run.z), folder, time.perf_counter() - started)
     return AnalyzeResult(
         folder=folder,
