@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import map_coordinates, spline_filter
+from scipy.ndimage import gaussian_laplace, map_coordinates, spline_filter
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
@@ -199,26 +199,35 @@ def _refined(
     grid: MapGrid,
     translation: Float[np.ndarray, " 3"],
 ) -> Placing:
-    """Climb sum_a Z_a V(x_a) over turns about the model's centre and shifts, from a shift."""
+    """Climb sum_a Z_a V(x_a) over turns about the model's centre and shifts, from a shift.
+
+    Lengths along the turns are those at the model's root mean square radius, so that all six are alike.
+    """
     every = max(1, len(coordinates) // _MAX_ATOMS)
     atoms, weights = coordinates[::every], electrons[::every] / electrons[::every].sum()
     centre = atoms.mean(axis=0)
     radius = float(np.sqrt(((atoms - centre) ** 2).sum(axis=1).mean())) or 1.0
-    smooth = spline_filter(volume.astype(np.float64), order=3)
-    scale = float(volume.std()) or 1.0
 
     def motion(parameters: np.ndarray) -> Placing:
         turn = Rotation.from_rotvec(parameters[:3] / radius).as_matrix()
         return Placing(turn, centre - turn @ centre + translation + parameters[3:])
 
-    def loss(parameters: np.ndarray) -> float:
-        placing = motion(parameters)
-        at = atoms @ placing.rotation.T + placing.translation_angstrom
-        voxels = ((at - grid.origin_angstrom) / grid.voxel_angstrom).T[::-1]
-        values = map_coordinates(smooth, voxels, order=3, prefilter=False, mode="constant")
-        return -float(weights @ values) / scale
+    found = np.zeros(6)
+    # the map first, which leads from afar; then its details, as a map alone draws to parts that are fuller
+    for target in (volume, -gaussian_laplace(volume.astype(np.float64), 1.0)):
+        smooth = spline_filter(target.astype(np.float64), order=3)
+        scale = float(target.std()) or 1.0
 
-    # in steps of a tenth of a voxel, or the differences that stand for the gradient drown in rounding
-    start = np.zeros(6)
-    found = minimize(loss, start, method="L-BFGS-B", options={"eps": 0.05 * grid.voxel_angstrom})
-    return motion(np.asarray(found.x) if found.fun < loss(start) else start)
+        def loss(parameters: np.ndarray, smooth: np.ndarray = smooth, scale: float = scale) -> float:
+            placing = motion(parameters)
+            at = atoms @ placing.rotation.T + placing.translation_angstrom
+            voxels = ((at - grid.origin_angstrom) / grid.voxel_angstrom).T[::-1]
+            values = map_coordinates(smooth, voxels, order=3, prefilter=False, mode="constant")
+            return -float(weights @ values) / scale
+
+        # in steps of a twentieth of a voxel, or the differences that stand for the gradient drown in rounding
+        step = 0.05 * grid.voxel_angstrom
+        climbed = minimize(loss, found, method="L-BFGS-B", options={"eps": step})
+        if climbed.fun < loss(found):
+            found = np.asarray(climbed.x)
+    return motion(found)
