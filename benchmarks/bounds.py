@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from numpy.polynomial.legendre import legvander
 
-from cryoscape.engines.subspace.moments import image_moments, maps_to_grid
+from cryoscape.engines.subspace.moments import image_moments
+from cryoscape.engines.subspace.readable import readable
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import write_text
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.particles.preprocessing import window_of
 from cryoscape.particles.store import open_store
-from cryoscape.physics.slices import FourierGrid, extract_slices
+from cryoscape.physics.slices import FourierGrid
 from cryoscape.workflows.preprocess import preprocess
 from datasets import Truth, load_truth
 from scores import (
@@ -36,7 +37,6 @@ from scores import (
 )
 
 _IMAGES_A_BATCH = 2000
-_GRID_BYTES = 1 << 28
 _SAMPLE = 4000
 _HARMONICS = 4
 
@@ -98,9 +98,9 @@ def calibrate(
     grid = FourierGrid(radius, oversampling)
     image_power, cross, power = (torch.zeros(plane.n_pixels, dtype=torch.float64) for _ in range(3))
     for label in np.unique(labels[rows]):
-        values = maps_to_grid(torch.from_numpy(truth.maps[label][None]), grid)
+        one = readable(torch.from_numpy(truth.maps[label][None]), grid)
         own = torch.from_numpy(rows[labels[rows] == label])
-        expected = extract_slices(values, grid, store.rotations[own], plane.k)[..., 0]
+        expected = one.slices(store.rotations[own], plane.k)[..., 0]
         expected = expected * store.ctf(own, plane.n_pixels) * _contrast(truth, store, own)[:, None]
         image = store.batch(own, plane.n_pixels)
         image_power += image.abs().double().square().sum(0)
@@ -128,26 +128,22 @@ def log_likelihoods(
 ) -> np.ndarray:
     """Log-likelihood of each true map for the images at ``rows``, (n, K), less that of no particle at all."""
     plane, grid = store.plane.prefix(float(radius)), FourierGrid(radius, oversampling)
-    per_block = max(1, _GRID_BYTES // (8 * grid.n_voxels))
     out = np.empty((len(rows), len(truth.maps)))
-    for first in range(0, len(truth.maps), per_block):
-        maps = torch.from_numpy(truth.maps[first : first + per_block]) * calibration.scale
-        values, n = maps_to_grid(maps, grid), len(maps)
+    for state, volume in enumerate(truth.maps):
+        one = readable(torch.from_numpy(volume[None]) * calibration.scale, grid)
         for start in range(0, len(rows), _IMAGES_A_BATCH):
             batch = torch.from_numpy(rows[start : start + _IMAGES_A_BATCH])
             moments = image_moments(
-                values,
-                grid,
+                one,
                 store.batch(batch, plane.n_pixels),
                 store.ctf(batch, plane.n_pixels),
                 store.rotations[batch],
                 plane.k,
                 calibration.noise_variance,
             )
-            contrast = _contrast(truth, store, batch)[:, None]
-            power = torch.diagonal(moments, dim1=1, dim2=2)[:, :n]
-            likelihood = contrast * moments[:, :n, n] - contrast**2 * power / 2
-            out[start : start + len(batch), first : first + n] = likelihood.numpy()
+            contrast = _contrast(truth, store, batch)
+            likelihood = contrast * moments[:, 0, 1] - contrast**2 * moments[:, 0, 0] / 2
+            out[start : start + len(batch), state] = likelihood.numpy()
     return out
 
 
@@ -213,7 +209,7 @@ def floor_and_oracle(store: FourierStore, truth: Truth) -> tuple[MapScores, MapS
 
     Both are fitted to the particles that are not junk.
     """
-    from cryoscape.engines.subspace.fit import maps_for_latents
+    from cryoscape.engines.subspace.given_latents import maps_for_latents
 
     known = store.select_original(store.particles.row[truth.known[store.particles.row]])
     labels = truth.labels[known.particles.row]

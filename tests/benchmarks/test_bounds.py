@@ -99,7 +99,9 @@ def test_floor_and_oracle_are_fitted_to_particles_that_are_no_junk(made, monkeyp
         mean = truth.fractions @ truth.maps.reshape(2, -1)
         return LinearMaps(mean.reshape(truth.maps[0].shape).astype(np.float32), bases[: z.shape[1]], 5.0)
 
-    monkeypatch.setattr("cryoscape.engines.subspace.fit.maps_for_latents", known_answer, raising=False)
+    monkeypatch.setattr(
+        "cryoscape.engines.subspace.given_latents.maps_for_latents", known_answer, raising=False
+    )
     floor, oracle = floor_and_oracle(store, truth)
     for rows, _ in asked:
         np.testing.assert_array_equal(rows, np.flatnonzero(truth.known))

@@ -12,11 +12,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numba
+import numpy as np
 import torch
 from torch import Tensor
 
+from cryoscape.physics.smooth_kernel import KERNEL_POLYNOMIALS
+
 if TYPE_CHECKING:
     from cryoscape.physics.slices import FourierGrid
+
+_POLYNOMIALS = KERNEL_POLYNOMIALS.astype(np.float32)
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
@@ -93,6 +98,58 @@ def _insert(  # type: ignore[no-untyped-def]
                         out[voxel + 1, c + 1] += fx * imaginary
 
 
+@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")  # type: ignore[misc]
+def _three_weights(t, out):  # type: ignore[no-untyped-def]
+    for point in range(3):
+        total = _POLYNOMIALS[point, _POLYNOMIALS.shape[1] - 1]
+        for power in range(_POLYNOMIALS.shape[1] - 2, -1, -1):
+            total = total * t + _POLYNOMIALS[point, power]
+        out[point] = total
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True)  # type: ignore[misc]
+def read_smooth(values, x, y, z, half, weights):  # type: ignore[no-untyped-def]
+    """Real and imaginary part of ``values`` (V, 2) at x >= 0; ``weights`` (3, 3) is room to work in."""
+    n_yz, n_x = 2 * half + 1, half + 1
+    nx, ny, nz = math.floor(x + 0.5), math.floor(y + 0.5), math.floor(z + 0.5)
+    _three_weights(np.float32(x - nx), weights[0])
+    _three_weights(np.float32(y - ny), weights[1])
+    _three_weights(np.float32(z - nz), weights[2])
+    real, imaginary = np.float32(0), np.float32(0)
+    first = 1 if nx == 0 else 0
+    for dz in range(3):
+        for dy in range(3):
+            w = weights[2, dz] * weights[1, dy]
+            at = ((nz + dz - 1 + half) * n_yz + ny + dy - 1 + half) * n_x + nx - 1
+            for dx in range(first, 3):
+                real += w * weights[0, dx] * values[at + dx, 0]
+                imaginary += w * weights[0, dx] * values[at + dx, 1]
+            if first:  # what lies at x = -1 is the conjugate of its opposite
+                at = ((1 - nz - dz + half) * n_yz + 1 - ny - dy + half) * n_x + 1
+                real += w * weights[0, 0] * values[at, 0]
+                imaginary -= w * weights[0, 0] * values[at, 1]
+    return real, imaginary
+
+
+@_compiled
+def _extract_smooth(values, out, rotations, k, half, oversampling, first, last):  # type: ignore[no-untyped-def]
+    weights = np.empty((3, 3), np.float32)
+    for b in range(first, last):
+        r = rotations[b]
+        for p in range(k.shape[0]):
+            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
+            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
+            sign = 1
+            if x < 0:
+                x, y, z, sign = -x, -y, -z, -1
+            out[b, p] = 0
+            # also where a rotation is not finite, whose floor is the lowest integer
+            if math.floor(x) < 0 or max(x, abs(y), abs(z)) >= half - 1:
+                continue
+            real, imaginary = read_smooth(values, x, y, z, half, weights)
+            out[b, p, 0], out[b, p, 1] = real, sign * imaginary
+
+
 def _in_threads(work: Callable[..., None], pieces: list[tuple[int, int]], *arguments: Any) -> None:
     if len(pieces) <= 1:
         for piece in pieces:
@@ -118,6 +175,20 @@ def extract(values: Tensor, out: Tensor, rotations: Tensor, k: Tensor, grid: "Fo
         _split(0, len(rotations), torch.get_num_threads()),
         _plain(values.flatten(1)),
         _plain(out.flatten(2)),
+        _plain(rotations),
+        _plain(k),
+        grid.half,
+        grid.oversampling,
+    )
+
+
+def extract_smooth(values: Tensor, out: Tensor, rotations: Tensor, k: Tensor, grid: "FourierGrid") -> None:
+    """Fill ``out`` (B, P, 2) from ``values`` (V, 1, 2); all on the CPU and of one real type."""
+    _in_threads(
+        _extract_smooth,
+        _split(0, len(rotations), torch.get_num_threads()),
+        _plain(values[:, 0]),
+        _plain(out),
         _plain(rotations),
         _plain(k),
         grid.half,

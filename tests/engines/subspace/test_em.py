@@ -169,11 +169,23 @@ def test_iterations_gain_held_out_information_and_find_the_noise(balls: Balls) -
     images, support, model = start(balls)
     information = []
     for _ in range(6):
-        model, found = iterate(model, support, images)
-        information.append(float(found.information.mean()))
+        done = iterate(model, support, images)
+        model = done.model
+        information.append(done.held_out_information)
     assert all(b > a - 0.01 for a, b in pairwise(information[1:]))
     assert information[-1] > information[0] + 0.5
-    np.testing.assert_allclose(model.noise[2:7], balls.noise_variance, rtol=0.06)
+    np.testing.assert_allclose(model.noise[2:7], balls.noise_variance, rtol=0.08)
+
+
+def test_what_is_not_there_fades() -> None:
+    """One state: what each half set makes of its noise the other does not confirm."""
+    images, support, model = start(make_balls(400, 2.0, n_states=1))
+    for _ in range(8):
+        done = iterate(model, support, images)
+        model = done.model
+    assert float(done.posterior.information.mean()) < 0.01
+    assert abs(done.held_out_information) < 0.01
+    assert float(model.maps[:, 1:].norm() / model.maps[:, 0].norm()) < 0.05
 
 
 def test_maps_do_not_weaken_while_contrasts_grow() -> None:
@@ -181,18 +193,19 @@ def test_maps_do_not_weaken_while_contrasts_grow() -> None:
     balls = make_balls(300, 2.0, contrast_spread=0.3)
     images, support, model = start(balls)
     for _ in range(14):
-        model, found = iterate(model, support, images)
-    assert float(found.contrast.mean()) == pytest.approx(1, abs=0.1)
+        done = iterate(model, support, images)
+        model = done.model
+    assert float(done.posterior.contrast.mean()) == pytest.approx(1, abs=0.12)
     assert model.contrast_spread == pytest.approx(0.3, abs=0.04)
 
 
-def test_images_are_placed_by_the_maps_of_the_other_half(balls: Balls) -> None:
+def test_images_are_placed_by_the_maps_of_their_own_half(balls: Balls) -> None:
     images, support, model = start(balls)
-    model, _ = iterate(model, support, images)
+    model = iterate(model, support, images).model
     both = run_pass(images, model.maps, support, model.noise, 0.1, with_equations=False).posterior
     for which in range(2):
         alone = run_pass(
-            images, model.maps[[1 - which]], support, model.noise, 0.1, with_equations=False
+            images, model.maps[[which]], support, model.noise, 0.1, with_equations=False
         ).posterior
         mine = images.half == which
         torch.testing.assert_close(both.mean[mine], alone.mean[mine])

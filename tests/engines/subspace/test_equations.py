@@ -8,7 +8,7 @@ import torch
 
 from cryoscape.engines.subspace import equations as module
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of, solve_maps
-from cryoscape.physics.slices import extract_slices
+from cryoscape.physics.smooth_reading import extract_smooth_slices, volume_to_smooth_grid
 
 from .conftest import RandomImages, random_images
 
@@ -27,7 +27,11 @@ def random_block(images: RandomImages, n: int = 3) -> Block:
 
 
 def base_of(images: RandomImages):
-    return images.support.to_grid(images.maps[:1])
+    return volume_to_smooth_grid(images.maps[0], images.grid)
+
+
+def known_of(images: RandomImages):
+    return images.support.to_grid(images.maps[:1], correct_gridding=False)
 
 
 def filled(images: RandomImages, *planes: int, n: int = 3, plain: bool = False) -> NormalEquations:
@@ -53,7 +57,7 @@ def by_voxel(equations: NormalEquations) -> np.ndarray:
 def accumulated(images: RandomImages, n: int = 3) -> np.ndarray:
     """The definition, one pixel after the other in double precision."""
     grid, block = images.grid, random_block(images, n)
-    base = extract_slices(base_of(images).double(), grid, images.rotations.double(), images.k)[..., 0].numpy()
+    base = extract_smooth_slices(base_of(images).double(), grid, images.rotations.double(), images.k).numpy()
     pairs = np.triu_indices(n)
     out = np.zeros((*grid.shape, 2 * n + len(pairs[0])))
     data, ctf, variance = (x.numpy() for x in (images.coefficients, images.ctf, images.noise_variance))
@@ -119,11 +123,11 @@ def test_the_solution_is_that_of_numpy() -> None:
     equations, support, n = filled(images), images.support, 3
     precision = torch.rand(support.n_shells, n, generator=torch.Generator().manual_seed(2)) + 0.1
     before = equations.sums.clone()
-    solved = equations.solve(precision, support)
+    solved = equations.solve(precision, support, known_of(images))
     torch.testing.assert_close(equations.sums, before, rtol=1e-5, atol=1e-4)
 
     sums = by_voxel(equations).reshape(images.grid.n_voxels, -1)
-    base = equations.base[:, 0].double().numpy()
+    base = known_of(images)[:, 0].double().numpy()
     inverses = np.zeros((support.n_shells, n, n))
     assert sorted(solved.position.tolist()) == torch.nonzero(support.shell >= 0)[:, 0].tolist()
     for position, shell, value in zip(solved.position, solved.shell, solved.values, strict=True):
@@ -144,8 +148,9 @@ def test_where_no_image_tells_anything_the_mean_map_is_its_prior_zero() -> None:
     images = random_images()
     equations = NormalEquations(images.grid, 2, base_of(images))
     power = torch.ones(images.support.n_shells, 2)
-    solved = equations.solve(precision_of(power, images.support), images.support)
-    torch.testing.assert_close(solved.values[:, 0], -equations.base[solved.position, 0], rtol=1e-4, atol=1e-4)
+    known = known_of(images)
+    solved = equations.solve(precision_of(power, images.support), images.support, known)
+    torch.testing.assert_close(solved.values[:, 0], -known[solved.position, 0], rtol=1e-4, atol=1e-4)
     assert float(solved.values[:, 1].abs().max()) == 0
     found = solve_maps(equations, images.maps[0], images.support, power)
     torch.testing.assert_close(

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from cryoscape.engines.subspace.moments import image_moments, maps_to_grid
-from cryoscape.physics.slices import extract_slices
+from cryoscape.engines.subspace.moments import image_moments
+from cryoscape.engines.subspace.readable import readable
 
 from .conftest import random_images
 
 
 def expected_moments(values, images):
-    """The definition, 2 Re sum conj(v_a) v_b / variance, with slices of `physics.slices`."""
-    slices = extract_slices(values.double(), images.grid, images.rotations.double(), images.k)
+    """The definition, 2 Re sum conj(v_a) v_b / variance, with slices in double precision."""
+    slices = values.double().slices(images.rotations.double(), images.k)
     vectors = torch.cat([slices * images.ctf[..., None], images.coefficients[..., None]], dim=-1)
     weight = (1 / images.noise_variance).to(vectors.dtype)
     return 2 * torch.einsum("bpi,bpj,p->bij", vectors.conj(), vectors, weight).real
@@ -20,7 +20,6 @@ def expected_moments(values, images):
 def found_moments(values, images, rotations=None):
     return image_moments(
         values,
-        images.grid,
         images.coefficients,
         images.ctf,
         images.rotations if rotations is None else rotations,
@@ -32,7 +31,7 @@ def found_moments(values, images, rotations=None):
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_the_compiled_loop_computes_the_definition(n_threads: int) -> None:
     images = random_images()
-    values = images.support.to_grid(images.maps)
+    values = readable(images.maps, images.grid)
     torch.set_num_threads(n_threads)
     found = found_moments(values, images)
     expected = expected_moments(values, images)
@@ -41,10 +40,9 @@ def test_the_compiled_loop_computes_the_definition(n_threads: int) -> None:
 
 def test_tensors_in_double_precision_take_the_other_path_and_agree() -> None:
     images = random_images()
-    values = images.support.to_grid(images.maps)
+    values = readable(images.maps, images.grid)
     found = image_moments(
         values.double(),
-        images.grid,
         images.coefficients.to(torch.complex128),
         images.ctf.double(),
         images.rotations.double(),
@@ -56,26 +54,17 @@ def test_tensors_in_double_precision_take_the_other_path_and_agree() -> None:
 
 def test_conjugated_views_are_read_as_what_they_stand_for() -> None:
     images = random_images(n_images=2)
-    values = images.support.to_grid(images.maps)
+    values = readable(images.maps, images.grid)
     lazily = images.coefficients.conj().resolve_conj().conj()
     assert lazily.is_conj()
-    again = image_moments(
-        values, images.grid, lazily, images.ctf, images.rotations, images.k, images.noise_variance
-    )
+    again = image_moments(values, lazily, images.ctf, images.rotations, images.k, images.noise_variance)
     torch.testing.assert_close(again, found_moments(values, images))
 
 
 def test_turning_all_within_the_image_plane_by_half_a_turn_conjugates_images() -> None:
     images = random_images()
-    values = images.support.to_grid(images.maps)
+    values = readable(images.maps, images.grid)
     turned = images.rotations * torch.tensor([-1.0, -1.0, 1.0])[:, None]
     found, other = found_moments(values, images), found_moments(values, images, turned)
     torch.testing.assert_close(found[:, :-1, :-1], other[:, :-1, :-1], rtol=1e-4, atol=1e-2)
     assert not torch.allclose(found[:, :-1, -1], other[:, :-1, -1], rtol=1e-2)
-
-
-def test_maps_of_any_box_go_side_by_side() -> None:
-    images = random_images()
-    torch.testing.assert_close(
-        maps_to_grid(images.maps, images.grid), images.support.to_grid(images.maps), rtol=0, atol=0
-    )

@@ -11,9 +11,10 @@ from cryoscape.engines.regression.kernels import accumulate
 from cryoscape.engines.subspace import kernels
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
 from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.readable import readable
 from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
-from cryoscape.physics.slices import extract_slices
+from cryoscape.physics.smooth_reading import volume_to_smooth_grid
 
 _MEMORY_BYTES = 3 << 29
 _CACHE_BYTES = 1 << 19
@@ -37,7 +38,8 @@ def half_set_maps(
 ) -> Float[Tensor, "2 n z y x"]:
     """Mean and bases of each half set from its own images, latents known; a slab of the grid at a time."""
     grid, n = support.grid, t.shape[1]
-    base = support.to_grid(mean[None])
+    base = volume_to_smooth_grid(mean, grid)
+    known = support.to_grid(mean[None], correct_gridding=False)
     spectra = [grid.zeros(n, device=mean.device) for _ in range(2)]
     plane = 2 * 2 * grid.n_yz * grid.n_x * (2 * n + n * (n + 1) // 2) * 4
     depth = max(4, _MEMORY_BYTES // plane)
@@ -49,7 +51,7 @@ def half_set_maps(
                 block = Block(*images.read(rows), t[rows], tt[rows])
                 halves[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
         for spectrum, half in zip(spectra, halves, strict=True):
-            solved = half.solve(precision_of(power, support), support)
+            solved = half.solve(precision_of(power, support), support, known)
             spectrum[solved.position] = solved.values
     maps = torch.stack([support.from_spectra(spectrum) for spectrum in spectra])
     maps[:, 0] += mean
@@ -71,7 +73,7 @@ def residual_sums(
     no image. Voxels are those of `NormalEquations.positions`.
     """
     grid, n_maps = support.grid, ring.shape[1]
-    values = [support.to_grid(half) for half in maps]
+    values = [readable(half, grid) for half in maps]
     n_voxels = 2 * (grid.half + 1) * grid.n_yz * grid.n_x
     sums = torch.zeros(2, n_voxels, n_maps * n_rings * 3)
     for rows in images.blocks():
@@ -79,7 +81,7 @@ def residual_sums(
         if len(rows):
             which = int(images.half[rows[0]])
             data, ctf, rotations = images.read(rows)
-            slices = extract_slices(values[which], grid, rotations, images.k)
+            slices = values[which].slices(rotations, images.k)
             predicted = torch.view_as_real(slices)
             predicted = torch.einsum("bpnc,bn->bpc", predicted, t[rows]) * ctf[..., None]
             residual = torch.view_as_real(data) - predicted

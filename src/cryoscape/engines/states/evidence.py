@@ -15,6 +15,7 @@ from torch import Tensor
 from cryoscape.engines.subspace.moments import image_moments
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.posterior import posterior
+from cryoscape.engines.subspace.readable import readable
 from cryoscape.engines.subspace.support import Support
 
 
@@ -111,7 +112,7 @@ def read_images(
     update
         Called with the number of images done.
     """
-    values = [support.to_grid(half) for half in maps]
+    values = [readable(half, support.grid) for half in maps]
     m, n = maps.shape[1], images.store.n
     gram = torch.empty(n, m * (m + 1) // 2, device=maps.device)
     image, z = torch.empty(n, m, device=maps.device), torch.empty(n, m - 1, device=maps.device)
@@ -120,7 +121,7 @@ def read_images(
         if not len(rows):
             continue
         other = values[1 - int(images.half[rows[0]])]
-        moments = image_moments(other, support.grid, *images.read(rows), images.k, noise[images.shells])
+        moments = image_moments(other, *images.read(rows), images.k, noise[images.shells])
         part = packed(moments, contrast_spread)
         gram[rows], image[rows] = part.gram, part.image
         found = posterior(moments, contrast_spread)

@@ -19,9 +19,9 @@ from cryoscape.engines.states.mixture import Mixture, fit, responsibilities
 from cryoscape.engines.states.stability import stability
 from cryoscape.engines.states.start import first_mixture
 from cryoscape.engines.subspace.em import Model
+from cryoscape.engines.subspace.final import in_image_units
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.start import support_at
-from cryoscape.engines.subspace.support import change_box
 from cryoscape.particles.fourier_store import FourierStore
 
 
@@ -104,8 +104,8 @@ def fit_states(
     maker = MapMaker(store, in_frame(model, frame), radius, mask)
     halves, whole = maker.halves(*moments), maker.whole(*moments)
     return StatesResult(
-        maps=_in_image_units(whole, store),
-        halves=(_in_image_units(halves[0], store), _in_image_units(halves[1], store)),
+        maps=in_image_units(whole, store),
+        halves=(in_image_units(halves[0], store), in_image_units(halves[1], store)),
         latents=_latents(reading, mixture, frame.points),
         probabilities=weight.cpu().numpy(),
         centres=frame.points.cpu().numpy(),
@@ -149,11 +149,6 @@ def _verdict(reading: Reading, mixture: Mixture, config: StatesConfig) -> str:
         f"merging the closest two would cost the smaller {closest.nats_a_particle:.2f} nats a particle, "
         f"above the least of {config.least_nats_a_particle:g}"
     )
-
-
-def _in_image_units(maps: Float[Tensor, "m z y x"], store: FourierStore) -> LinearMaps:
-    whole = (change_box(maps, store.box_size) * store.scale).cpu().numpy()
-    return LinearMaps(whole[0], whole[1:], store.pixel_size_angstrom or 1.0)
 
 
 def _latents(reading: Reading, mixture: Mixture, points: Float[Tensor, "k r"]) -> LatentTable:

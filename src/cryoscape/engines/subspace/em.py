@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoscape.engines.subspace.equations import NormalEquations, Solution, solve_maps
+from cryoscape.engines.subspace.halves import common_coordinates, local_agreement
 from cryoscape.engines.subspace.passes import Images, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.support import Support
@@ -37,20 +38,44 @@ class Model:
     contrast_spread: float
 
 
-def iterate(model: Model, support: Support, images: Images) -> tuple[Model, Posterior]:
-    """Improve the model once; the posterior is that under the model given."""
+@dataclass(frozen=True)
+class Iteration:
+    """A better model, and what the images say under the one before.
+
+    Attributes
+    ----------
+    held_out_information : nats an image, under maps of the half set it is not in.
+    """
+
+    model: Model
+    posterior: Posterior
+    held_out_information: float
+
+
+def iterate(model: Model, support: Support, images: Images, least_share: float = 1.0) -> Iteration:
+    """Improve the model once, each half set by itself; they share prior, noise and coordinates.
+
+    Parameters
+    ----------
+    least_share
+        See `power_in_common`.
+    """
+    focused = replace(support, focus=local_agreement(model.maps))
     done = run_pass(images, model.maps, support, model.noise, model.contrast_spread)
     found = done.posterior
-    halves = solve_halves(done.equations, model, support)
-    power = next_power(halves, support, model.power)
-    change = whitening((halves[0].maps + halves[1].maps) / 2, found)
-    maps = torch.stack([torch.einsum("ij,jzyx->izyx", change, half.maps) for half in halves])
-    better = scaled(
-        Model(maps, power @ (change**2).T, model.noise.clone(), next_spread(model.contrast_spread, found)),
-        float(found.contrast.mean()),
-    )
+    halves = solve_halves(done.equations, model, focused)
+    changes = torch.stack([whitening(half.maps, found.of(images.half == h)) for h, half in enumerate(halves)])
+    whitened = torch.stack([half.changed(change).maps for half, change in zip(halves, changes, strict=True)])
+    changes = common_coordinates(whitened) @ changes
+    halves = [half.changed(change) for half, change in zip(halves, changes, strict=True)]
+    prior = torch.stack([model.power @ (change**2).T for change in changes]).mean(0)
+    power = next_power(halves, support, prior, least_share)
+    maps = torch.stack([half.maps for half in halves])
+    spread = next_spread(model.contrast_spread, found)
+    better = Model(maps, power, model.noise.clone(), spread)
+    better = scaled(better, float(found.contrast.mean()))
     better.noise[: len(done.noise)] = done.noise
-    return better, found
+    return Iteration(better, found, done.held_out_information)
 
 
 def solve_halves(equations: list[NormalEquations], model: Model, support: Support) -> list[Solution]:

@@ -1,7 +1,7 @@
 """Second pass: mean and bases together, by regularised least squares at each voxel of Fourier space.
 
 Pixels go to the nearest voxel of an oversampled grid. So that what lies between voxels is not taken for
-heterogeneity, the mean map of the pass before is read by trilinear interpolation and only what it leaves is
+heterogeneity, the mean map of the pass before is read by a smooth kernel and only what it leaves is
 inserted; solved for are its correction and the bases.
 
 Maps are confined to a mask in real space, which ties neighbouring voxels together. Its share f = mean(mask^2)
@@ -21,7 +21,8 @@ from torch import Tensor
 from cryoscape.engines.subspace import kernels
 from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
-from cryoscape.physics.slices import FourierGrid, extract_slices
+from cryoscape.physics.slices import FourierGrid
+from cryoscape.physics.smooth_reading import extract_smooth_slices
 
 _CACHE_BYTES = 1 << 19
 """Of sums that a core works on at a time: half of a usual second-level cache."""
@@ -56,7 +57,7 @@ class NormalEquations:
     n
         Maps solved for: mean and bases.
     base
-        (V, 1, 2) the mean map on the grid, ready to be read.
+        (V, 1, 2) the mean map on the grid, ready to be read by the smooth kernel.
     first, last
         Planes; all for the default.
     """
@@ -122,7 +123,7 @@ class NormalEquations:
 
     def _add_plain(self, block: Block, tt: Tensor, k: Tensor, noise_variance: Tensor) -> None:
         """Do the same with tensor operations, for GPUs."""
-        base = extract_slices(self.base, self.grid, block.rotations, k)[..., 0]
+        base = extract_smooth_slices(self.base, self.grid, block.rotations, k)
         q = (
             torch.einsum("pi,bij->bpj", k.to(block.rotations), block.rotations[:, :2])
             * self.grid.oversampling
@@ -166,16 +167,19 @@ class NormalEquations:
         position = (z[:, None] + self.grid.half) * plane + torch.arange(plane, device=z.device)
         return torch.where(twice[:, None], -1, position).reshape(-1)
 
-    def solve(self, precision: Float[Tensor, "s n"], support: Support) -> "SlabSolution":
+    def solve(
+        self, precision: Float[Tensor, "s n"], support: Support, known: Float[Tensor, "v 1 2"]
+    ) -> "SlabSolution":
         """Solve voxel by voxel with a diagonal prior precision for each shell.
 
-        The base map counts as known: the prior of its correction is centred on what takes it off again.
+        The base map, whose transform is ``known``, is only where the solution is counted from: the prior of
+        the correction is centred on what takes it off again.
         """
         position = self.positions()
         shell = torch.where(position >= 0, support.shell[position.clamp(min=0)], -1)
         used = torch.nonzero(shell >= 0)[:, 0]
         position, in_shell, sums = position[used], shell[used], self.sums
-        base = self.base[position, 0] * precision[in_shell, 0, None]
+        base = known[position, 0] * precision[in_shell, 0, None]
         sums[used, 0] -= base[:, 0]
         sums[used, self.n] -= base[:, 1]
         solution = torch.zeros(len(shell), 2 * self.n)
@@ -227,11 +231,18 @@ class Solution:
     maps: Float[Tensor, "n z y x"]
     covariance: Float[Tensor, "s n n"]
 
+    def changed(self, change: Float[Tensor, "n n"]) -> "Solution":
+        """The same in other coordinates: maps change @ maps."""
+        return Solution(
+            torch.einsum("ij,jzyx->izyx", change, self.maps),
+            torch.einsum("ij,sjk,lk->sil", change, self.covariance, change),
+        )
+
 
 def precision_of(power: Float[Tensor, "s n"], support: Support) -> Float[Tensor, "s n"]:
     """Prior precision a voxel, on the scale of the sums, of prior power |F|^2."""
     largest = power[1:].max(0).values  # no image tells of shell 0
-    return support.calibration / torch.maximum(power, _LEAST_POWER * largest)
+    return support.calibrations(power.shape[1]) / torch.maximum(power, _LEAST_POWER * largest)
 
 
 def solve_maps(
@@ -248,9 +259,11 @@ def solve_maps(
     power
         Prior variance |F|^2 of each map in each shell.
     """
-    solved = equations.solve(precision_of(power, support), support)
+    known = support.to_grid(base[None], correct_gridding=False)
+    solved = equations.solve(precision_of(power, support), support, known)
     spectrum = support.grid.zeros(equations.n, device=base.device)
     spectrum[solved.position] = solved.values
     maps = support.from_spectra(spectrum)
     maps[0] += base
-    return Solution(maps, solved.inverses * (support.calibration / support.counts[:, None, None]))
+    scale = support.calibrations(equations.n).sqrt()
+    return Solution(maps, solved.inverses * (scale[:, None] * scale / support.counts[:, None, None]))

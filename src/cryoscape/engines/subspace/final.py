@@ -5,9 +5,12 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
 from cryoscape.engines.subspace.passes import Images
-from cryoscape.engines.subspace.support import Support
+from cryoscape.engines.subspace.support import Support, change_box
+from cryoscape.particles.fourier_store import FourierStore
+from cryoscape.physics.smooth_reading import volume_to_smooth_grid
 
 MEMORY_BYTES = 3 << 29
 """Of sums held at a time; more takes several passes over the images."""
@@ -37,7 +40,8 @@ def full_maps(
         Called with (images read, images to read in all).
     """
     n = weighted.shape[1]
-    grid = support.to_grid(base[None])
+    grid = volume_to_smooth_grid(base, support.grid)
+    known = support.to_grid(base[None], correct_gridding=False)
     spectrum = support.grid.zeros(n, device=base.device)
     slabs = _slabs(support, n)
     for number, (first, last) in enumerate(slabs):
@@ -50,12 +54,18 @@ def full_maps(
             equations.add(block, images.k, noise[images.shells])
             done += len(rows)
             update(done, len(slabs) * images.store.n)
-        solved = equations.solve(precision_of(power, support), support)
+        solved = equations.solve(precision_of(power, support), support, known)
         spectrum[solved.position] = solved.values
         del equations, solved
     maps = support.from_spectra(spectrum)
     maps[0] += base
     return maps
+
+
+def in_image_units(maps: Float[Tensor, "n z y x"], store: FourierStore) -> LinearMaps:
+    """Mean and bases in the box of the images of a store, in their units."""
+    whole = change_box(maps, store.box_size).mul_(store.scale).cpu().numpy()
+    return LinearMaps(whole[0], whole[1:], store.pixel_size_angstrom or 1.0)
 
 
 def _slabs(support: Support, n: int) -> list[tuple[int, int]]:

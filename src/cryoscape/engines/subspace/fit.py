@@ -12,30 +12,22 @@ from torch import Tensor
 
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
-from cryoscape.engines.noise import total_power
 from cryoscape.engines.subspace.config import SubspaceConfig
-from cryoscape.engines.subspace.em import Model, fewer_components, iterate, next_power, whitening
-from cryoscape.engines.subspace.equations import Block, NormalEquations, solve_maps
-from cryoscape.engines.subspace.final import full_maps
-from cryoscape.engines.subspace.mean_map import mean_maps
-from cryoscape.engines.subspace.passes import Images, measure_noise, run_pass
+from cryoscape.engines.subspace.em import Model, fewer_components, iterate, whitening
+from cryoscape.engines.subspace.final import full_maps, in_image_units
+from cryoscape.engines.subspace.halves import local_agreement
+from cryoscape.engines.subspace.passes import Images, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.selection import choose_components
-from cryoscape.engines.subspace.start import (
-    enlarge,
-    extrapolate_power,
-    first_model,
-    support_at,
-    whole_mask,
-)
-from cryoscape.engines.subspace.support import Support, change_box
+from cryoscape.engines.subspace.start import enlarge, first_model, support_at, whole_mask
+from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
+from cryoscape.physics.fourier import crop_volume
 
 _SETTLED_INFORMATION = 0.3
 """Held-out information, nats an image, from which on a larger radius must promise a gain."""
-_PRIOR_RADIUS, _PRIOR_ROUNDS = 32, 4
-_GUESS, _LEAST_SHARE = 0.05, 0.1
-"""Power of a basis for given latents: first guess, of the mean map's, and least share of their average."""
+_SETTLED_SHARE = 0.02
+"""Least prior power of a basis, of the average, once something is found: what is noise may then fade."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +127,12 @@ class SubspaceFit:
 
     def step(self) -> float:
         """One iteration; the information of the model it began with. Sets `done` at the end of learning."""
-        self.model, found = iterate(self.model, self.support, self.images)
-        information = float(found.information.mean())
         place = self.place
+        done = iterate(self.model, self.support, self.images, 1.0 if place.fresh else _SETTLED_SHARE)
+        self.model, information = done.model, done.held_out_information
         converged = information - place.information < self.config.tolerance * abs(information)
-        most = self.config.max_iterations * (2 if place.fresh else 1)
+        last = place.level + 1 == len(self.radii)
+        most = self.config.max_iterations * (2 if place.fresh or last else 1)
         self.place = replace(
             place, step=place.step + 1, iteration=place.iteration + 1, information=information
         )
@@ -235,12 +228,12 @@ def finish(fit: SubspaceFit) -> SubspaceResult:
     if fit.config.zdim is None:
         chosen = choose_components(fit.images, model, fit.support)
         model, verdict = fewer_components(model, chosen.n_components), chosen.reason
-    crossed = _posterior(fit.images, model.maps, fit.support, model)
-    full, images, support = _maps_of(fit, model, crossed)
+    own = _posterior(fit.images, model.maps, fit.support, model)
+    full, images, support = _maps_of(fit, model, own)
     found = _posterior(images, full[None], support, model)
     change = whitening(full, found)
     return SubspaceResult(
-        maps=_in_image_units(torch.einsum("ij,jzyx->izyx", change, full), fit.store),
+        maps=in_image_units(torch.einsum("ij,jzyx->izyx", change, full), fit.store),
         latents=latent_table(found, change),
         noise_variance=model.noise,
         radius=fit.radius,
@@ -255,12 +248,13 @@ def _maps_of(fit: SubspaceFit, model: Model, found: Posterior) -> tuple[Tensor, 
     """Maps up to half the box."""
     radius = fit.store.box_size // 2 - 1
     images, support = Images(fit.store, radius), support_at(fit.mask, radius)
+    focus = crop_volume(local_agreement(model.maps), support.box).clamp(0, 1)
     wide = enlarge(model, images, support) if radius > fit.radius else model
     full = full_maps(
         images,
         wide.maps[:, 0].mean(0),
         wide.power,
-        support,
+        replace(support, focus=focus),
         wide.noise,
         found.weighted,
         found.weighted_squares,
@@ -271,11 +265,6 @@ def _maps_of(fit: SubspaceFit, model: Model, found: Posterior) -> tuple[Tensor, 
 def _posterior(images: Images, maps: Tensor, support: Support, model: Model) -> Posterior:
     done = run_pass(images, maps, support, model.noise, model.contrast_spread, with_equations=False)
     return done.posterior
-
-
-def _in_image_units(maps: Float[Tensor, "n z y x"], store: FourierStore) -> LinearMaps:
-    whole = change_box(maps, store.box_size).mul_(store.scale).cpu().numpy()
-    return LinearMaps(whole[0], whole[1:], store.pixel_size_angstrom or 1.0)
 
 
 def latent_table(found: Posterior, change: Float[Tensor, "n n"]) -> LatentTable:
@@ -302,82 +291,8 @@ def _unfinished(fit: SubspaceFit) -> SubspaceResult:
     n, q = fit.store.n, fit.model.maps.shape[1] - 1
     nothing = np.zeros(n, np.float32)
     table = LatentTable(np.zeros((n, q), np.float32), None, nothing, nothing, nothing)
-    maps = _in_image_units(fit.model.maps.mean(0), fit.store)
+    maps = in_image_units(fit.model.maps.mean(0), fit.store)
     agreement = _agreement(fit.model.maps)
     return SubspaceResult(
         maps, table, fit.model.noise, fit.radius, agreement, fit.state(), False, "stopped before the end"
     )
-
-
-def maps_for_latents(
-    store: FourierStore,
-    z: Float[np.ndarray, "n q"],
-    covariance: Float[np.ndarray, "n q q"] | None = None,
-    mask: Float[Tensor, "z y x"] | None = None,
-) -> LinearMaps:
-    """Mean and bases at full resolution for latents that are given, by the same regularised least squares.
-
-    Parameters
-    ----------
-    z
-        Of each image of the store; q may be 0.
-    covariance
-        Of z; default none.
-    mask
-        Where maps may differ; default the surroundings of the mean map.
-    """
-    whole = whole_mask(store, SubspaceConfig(), mask)
-    change, t, tt = _whitened_moments(z, covariance)
-    t, tt = t.to(store.device), tt.to(store.device)
-    first = min(_PRIOR_RADIUS, store.box_size // 2 - 1)
-    images, support = Images(store, first), support_at(whole, first)
-    means, power = mean_maps(images, support, total_power(store))
-    noise = total_power(store)
-    measured = measure_noise(images, means[:, None], support, t[:, :1], tt[:, :1, :1])
-    noise[: len(measured)] = measured
-    prior = _prior_for(images, support, means, power, noise, t, tt)
-
-    radius = store.box_size // 2 - 1
-    images, support = Images(store, radius), support_at(whole, radius)
-    means, power = mean_maps(images, support, noise)
-    prior = extrapolate_power(prior, power)
-    maps = full_maps(images, means.mean(0), prior, support, noise, t, tt)
-    return _in_image_units(torch.einsum("ij,jzyx->izyx", change.to(maps), maps), store)
-
-
-def _prior_for(
-    images: Images, support: Support, means: Tensor, power: Tensor, noise: Tensor, t: Tensor, tt: Tensor
-) -> Float[Tensor, "s n"]:
-    """Prior power of maps for given latents, from what two half sets have in common."""
-    n = t.shape[1]
-    halves = [NormalEquations(support.grid, n, support.to_grid(mean[None])) for mean in means]
-    for rows in images.blocks():
-        if len(rows):
-            block = Block(*images.read(rows), t[rows], tt[rows])
-            halves[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
-    prior = power[:, None] * torch.cat([torch.ones(1), torch.full((n - 1,), _GUESS)]).to(power)
-    for _ in range(_PRIOR_ROUNDS):
-        solved = [solve_maps(half, mean, support, prior) for half, mean in zip(halves, means, strict=True)]
-        prior = next_power(solved, support, prior, _LEAST_SHARE)
-    return prior
-
-
-def _whitened_moments(z: np.ndarray, covariance: np.ndarray | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Moments of u with z = centre + root u of covariance I, and the change of maps from u to z.
-
-    Mean + sum u_j C_j is mean' + sum z_j B_j with B = root^-T C and mean' = mean - centre . B.
-    """
-    latents = torch.from_numpy(z).double()
-    q, centre = z.shape[1], latents.mean(0)
-    own = torch.zeros(len(z), q, q).double() if covariance is None else torch.from_numpy(covariance).double()
-    spread = (latents - centre).T @ (latents - centre) / len(z) + own.mean(0)
-    root = torch.linalg.cholesky(spread + 1e-9 * torch.eye(q).double())
-    inverse = torch.linalg.inv(root) if q else root
-    u = (latents - centre) @ inverse.T
-    t = torch.cat([torch.ones(len(z), 1).double(), u], dim=1)
-    tt = t[:, :, None] * t[:, None]
-    tt[:, 1:, 1:] += inverse @ own @ inverse.T
-    change = torch.eye(q + 1, dtype=torch.float64)
-    change[1:, 1:] = inverse.T
-    change[0, 1:] = -(inverse @ centre)
-    return change.float(), t.float(), tt.float()

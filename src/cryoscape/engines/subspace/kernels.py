@@ -1,7 +1,8 @@
 """Compiled loops of the two passes over the data; `moments` and `equations` check and call them.
 
-Grids hold n real parts, then n imaginary parts, of each voxel side by side, so the loops over components run
-over neighbouring numbers. Loops over images or over planes of the grid are shared between threads, and no two
+Grids of bases hold all real parts, then all imaginary parts, of each voxel side by side, so the loops over
+components run over neighbouring numbers; the mean map has a grid of its own and the smoother kernel of
+`physics.smooth_reading`. Loops over images or over planes of the grid are shared between threads, and no two
 threads write the same number.
 """
 
@@ -11,6 +12,8 @@ from collections.abc import Callable
 
 import numba
 import numpy as np
+
+from cryoscape.physics.slice_kernels import read_smooth
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
@@ -22,13 +25,14 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @_compiled
-def moments(values, data, ctf, weight, rotations, k, half, oversampling, out, first, last):  # type: ignore[no-untyped-def]
-    """Gram matrices (B, n + 1, n + 1) of n projected maps and the image, all times ``weight`` (P,)."""
+def moments(mean, bases, data, ctf, weight, rotations, k, half, oversampling, out, first, last):  # type: ignore[no-untyped-def]
+    """Gram matrices (B, q + 2, q + 2) of projected mean and q bases and the image, times ``weight`` (P,)."""
     n_yz, n_x = 2 * half + 1, half + 1
-    n, n_pixels = values.shape[1] // 2, k.shape[0]
+    q, n_pixels = bases.shape[1] // 2, k.shape[0]
     one = np.float32(1)
-    rows = np.empty((2 * n_pixels, n + 1), np.float32)
-    read = np.empty(2 * n, np.float32)
+    rows = np.empty((2 * n_pixels, q + 2), np.float32)
+    read = np.empty(2 * q, np.float32)
+    room = np.empty((3, 3), np.float32)
     for b in range(first, last):
         r = rotations[b]
         for p in range(n_pixels):
@@ -37,25 +41,27 @@ def moments(values, data, ctf, weight, rotations, k, half, oversampling, out, fi
             sign = one
             if x < 0:
                 x, y, z, sign = -x, -y, -z, -one
+            w = ctf[b, p] * weight[p]
+            real, imaginary = read_smooth(mean, x, y, z, half, room)
+            rows[2 * p, 0], rows[2 * p + 1, 0] = w * real, w * sign * imaginary
             ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
             fx, fy, fz = np.float32(x - ix), np.float32(y - iy), np.float32(z - iz)
             a = ((iz + half) * n_yz + iy + half) * n_x + ix
             c = a + n_yz * n_x
-            w = ctf[b, p] * weight[p]
             front, back = (one - fz) * w, fz * w
             w00, w01, w10, w11 = front * (one - fy), front * fy, back * (one - fy), back * fy
             # the eight voxels around, two neighbours along x at a time
-            v0, v1, v2, v3 = values[a], values[a + n_x], values[c], values[c + n_x]
-            v4, v5, v6, v7 = values[a + 1], values[a + n_x + 1], values[c + 1], values[c + n_x + 1]
-            for j in range(2 * n):
+            v0, v1, v2, v3 = bases[a], bases[a + n_x], bases[c], bases[c + n_x]
+            v4, v5, v6, v7 = bases[a + 1], bases[a + n_x + 1], bases[c + 1], bases[c + n_x + 1]
+            for j in range(2 * q):
                 left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
                 right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
                 read[j] = left + fx * (right - left)
-            for j in range(n):
-                rows[2 * p, j] = read[j]
-                rows[2 * p + 1, j] = sign * read[n + j]
-            rows[2 * p, n] = data[b, p, 0] * weight[p]
-            rows[2 * p + 1, n] = data[b, p, 1] * weight[p]
+            for j in range(q):
+                rows[2 * p, 1 + j] = read[j]
+                rows[2 * p + 1, 1 + j] = sign * read[q + j]
+            rows[2 * p, q + 1] = data[b, p, 0] * weight[p]
+            rows[2 * p + 1, q + 1] = data[b, p, 1] * weight[p]
         out[b] = np.dot(rows.T, rows)
 
 
@@ -85,6 +91,7 @@ def locate(  # type: ignore[no-untyped-def]
     n_yz, n_x = 2 * half + 1, half + 1
     depth = slab_last - slab_first
     one = np.float32(1)
+    room = np.empty((3, 3), np.float32)
     for b in range(first, last):
         r = rotations[b]
         for p in range(k.shape[0]):
@@ -100,21 +107,12 @@ def locate(  # type: ignore[no-untyped-def]
             # planes of a slab: those of z >= 0 first, then those of z < 0
             plane = nz - slab_first if nz >= 0 else depth - nz - slab_first
             voxels[b, p] = (plane * n_yz + ny + half) * n_x + nx
-            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-            fx, fy, fz = np.float32(x - ix), np.float32(y - iy), np.float32(z - iz)
-            a = ((iz + half) * n_yz + iy + half) * n_x + ix
-            c = a + n_yz * n_x
-            w00, w01, w10, w11 = (one - fz) * (one - fy), (one - fz) * fy, fz * (one - fy), fz * fy
             w = ctf[b, p] * weight[p]
             squared = w * ctf[b, p]
             values[b, p, 0] = w * data[b, p, 0]
             values[b, p, 1] = w * sign * data[b, p, 1]
-            for part in range(2):
-                left = w00 * base[a, part] + w01 * base[a + n_x, part]
-                left += w10 * base[c, part] + w11 * base[c + n_x, part]
-                right = w00 * base[a + 1, part] + w01 * base[a + n_x + 1, part]
-                right += w10 * base[c + 1, part] + w11 * base[c + n_x + 1, part]
-                values[b, p, 2 + part] = squared * (left + fx * (right - left))
+            real, imaginary = read_smooth(base, x, y, z, half, room)
+            values[b, p, 2], values[b, p, 3] = squared * real, squared * imaginary
             values[b, p, 4] = squared
 
 

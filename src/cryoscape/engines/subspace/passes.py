@@ -1,8 +1,9 @@
 """One pass over the images: posteriors of all, and the normal equations of two half sets.
 
-Each half set has maps of its own, and the latents of its images come from the maps of the other: what an
-image adds of its own noise to a map can never draw its latent, so nothing is fitted twice, and what the
-posteriors say of the images is held-out evidence.
+Each half set has maps of its own, and its images are placed by these: the two halves know nothing of each
+other. So what their maps have in common is signal, and what the maps of one half say of images of the other
+is held-out evidence. (Placing each half by the maps of the other would be neither: what an image adds to the
+maps of its half would come back to it through the latents of the other half.)
 """
 
 from collections.abc import Callable, Iterator
@@ -17,12 +18,13 @@ from cryoscape.engines.noise import pixel_shells, residual_power, shell_means, w
 from cryoscape.engines.subspace.equations import Block, NormalEquations
 from cryoscape.engines.subspace.moments import image_moments
 from cryoscape.engines.subspace.posterior import Posterior, posterior
+from cryoscape.engines.subspace.readable import ReadableMaps, readable
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
-from cryoscape.physics.slices import extract_slices
 
 _BLOCK_COEFFICIENTS = 1 << 21
 _NOISE_IMAGES = 400
+_HELD_OUT_IMAGES = 2500
 _BAND_RADIANS = 0.1
 
 
@@ -77,11 +79,20 @@ class Images:
 
 @dataclass(frozen=True)
 class PassResult:
-    """Posteriors of all images, noise variance a shell, and sums of each half set (where asked for)."""
+    """What the images say under given maps.
+
+    Attributes
+    ----------
+    posterior : of all images, by the maps of their own half set.
+    noise : (S,) variance a shell.
+    equations : sums of each half set; empty where not asked for.
+    held_out_information : nats an image, of a sample of images under the maps of the other half set.
+    """
 
     posterior: Posterior
     noise: Float[Tensor, " s"]
     equations: list[NormalEquations]
+    held_out_information: float
 
 
 def run_pass(
@@ -93,7 +104,7 @@ def run_pass(
     update: Callable[[int], None] = lambda done: None,
     with_equations: bool = True,
 ) -> PassResult:
-    """Compute posteriors under the maps of the other half and, with them, the equations of better maps.
+    """Compute posteriors under the maps of each half set and, with them, the equations of better maps.
 
     Parameters
     ----------
@@ -105,29 +116,31 @@ def run_pass(
         Called with the number of images done.
     """
     variance = noise[images.shells]
-    values = [support.to_grid(one) for one in maps]
-    bases = [one[:, :1].contiguous() for one in values]
-    n = maps.shape[1]
-    equations = [NormalEquations(support.grid, n, bases[h % len(bases)]) for h in range(2 * with_equations)]
+    values = [readable(one, support.grid) for one in maps]
+    equations = [
+        NormalEquations(support.grid, maps.shape[1], values[h % len(values)].mean)
+        for h in range(2 * with_equations)
+    ]
     parts, order, done = [], [], 0
-    residual = Residual(images)
+    residual, held_out = Residual(images), HeldOut(images)
     for rows in images.blocks():
         if not len(rows):
             continue
         which = int(images.half[rows[0]])
         data, ctf, rotations = images.read(rows)
-        other = values[(1 - which) % len(values)]
-        moments = image_moments(other, support.grid, data, ctf, rotations, images.k, variance)
+        own = values[which % len(values)]
+        moments = image_moments(own, data, ctf, rotations, images.k, variance)
         found = posterior(moments, contrast_spread)
         parts.append(found)
         order.append(rows)
         if with_equations:
             block = Block(data, ctf, rotations, found.weighted, found.weighted_squares)
             equations[which].add(block, images.k, variance)
-            residual.add(rows, other, support, found.weighted, found.weighted_squares)
+            residual.add(rows, own, found.weighted, found.weighted_squares)
+            held_out.add(rows, values[(1 - which) % len(values)], variance, contrast_spread)
         done += len(rows)
         update(done)
-    return PassResult(_in_order(parts, torch.cat(order)), residual.noise(), equations)
+    return PassResult(_in_order(parts, torch.cat(order)), residual.noise(), equations, held_out.information())
 
 
 def _in_order(parts: list[Posterior], rows: Tensor) -> Posterior:
@@ -136,6 +149,33 @@ def _in_order(parts: list[Posterior], rows: Tensor) -> Posterior:
     return Posterior(
         *(torch.cat([getattr(part, field.name) for part in parts])[place] for field in fields(Posterior))
     )
+
+
+class HeldOut:
+    """Information of a regular sample of images under the maps of the half set that they are not in."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self.total, self.n_images = 0.0, 0
+        self._stride = max(1, images.store.n // _HELD_OUT_IMAGES) | 1  # odd, so that both half sets are seen
+
+    def add(
+        self,
+        rows: Int[Tensor, " b"],
+        maps: ReadableMaps,
+        noise_variance: Float[Tensor, " p"],
+        contrast_spread: float,
+    ) -> None:
+        """Look at those of some images that are in the sample."""
+        chosen = rows[rows % self._stride == 0]
+        if len(chosen):
+            moments = image_moments(maps, *self.images.read(chosen), self.images.k, noise_variance)
+            self.total += float(posterior(moments, contrast_spread).information.double().sum())
+            self.n_images += len(chosen)
+
+    def information(self) -> float:
+        """Mean over the sample, nats an image; 0 where there was none."""
+        return self.total / max(self.n_images, 1)
 
 
 class Residual:
@@ -150,8 +190,7 @@ class Residual:
     def add(
         self,
         rows: Int[Tensor, " b"],
-        values: Float[Tensor, "v n 2"],
-        support: Support,
+        values: ReadableMaps,
         weighted: Float[Tensor, "b n"],
         weighted_squares: Float[Tensor, "b n n"],
     ) -> None:
@@ -159,8 +198,6 @@ class Residual:
 
         Parameters
         ----------
-        values
-            Maps on the grid.
         weighted, weighted_squares
             E[a (1, z)] and E[a^2 (1, z) (1, z)^T] of these images.
         """
@@ -168,7 +205,7 @@ class Residual:
             if not len(chosen):
                 continue
             data, ctf, rotations = self.images.read(rows[chosen])
-            slices = extract_slices(values, support.grid, rotations, self.images.k) * ctf[..., None]
+            slices = values.slices(rotations, self.images.k) * ctf[..., None]
             power = residual_power(data, slices, weighted[chosen], weighted_squares[chosen])
             self.total += power * len(chosen)
             self.n_images += len(chosen)
@@ -186,11 +223,10 @@ def measure_noise(
     weighted: Float[Tensor, "m n"],
     weighted_squares: Float[Tensor, "m n n"],
 ) -> Float[Tensor, " s"]:
-    """Noise variance a shell, from what the maps of the other half leave of a sample of images."""
-    values = [support.to_grid(one) for one in maps]
+    """Noise variance a shell, from what the maps of each half set leave of a sample of its images."""
+    values = [readable(one, support.grid) for one in maps]
     residual = Residual(images)
     for which in range(2):
         rows = torch.nonzero(images.half == which)[:, 0]
-        other = values[(1 - which) % len(values)]
-        residual.add(rows, other, support, weighted[rows], weighted_squares[rows])
+        residual.add(rows, values[which % len(values)], weighted[rows], weighted_squares[rows])
     return residual.noise()

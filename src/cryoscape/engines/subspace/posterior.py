@@ -6,10 +6,10 @@ this is one division a component, so the integral over a is done on points about
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _COARSE, _FINE = 15, 7
@@ -43,6 +43,10 @@ class Posterior:
     misfit: Float[Tensor, " n"]
     weighted: Float[Tensor, "n m"]
     weighted_squares: Float[Tensor, "n m m"]
+
+    def of(self, rows: Int[Tensor, " r"] | Bool[Tensor, " n"]) -> "Posterior":
+        """Posteriors of some images."""
+        return Posterior(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)

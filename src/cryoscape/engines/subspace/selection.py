@@ -8,6 +8,7 @@ from cryoscape.engines.subspace.em import Model
 from cryoscape.engines.subspace.moments import image_moments
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.posterior import posterior
+from cryoscape.engines.subspace.readable import readable
 from cryoscape.engines.subspace.support import Support
 
 _SAMPLE = 2500
@@ -32,7 +33,7 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
     are not in; its differences are the same images', so small gains show.
     """
     most = model.maps.shape[1] - 1
-    values = [support.to_grid(half) for half in model.maps]
+    values = [readable(half, support.grid) for half in model.maps]
     sums, count = torch.zeros(most + 1, dtype=torch.float64), 0
     stride = max(1, images.store.n // _SAMPLE) | 1  # odd, so that both half sets are seen
     sample = torch.arange(0, images.store.n, stride, device=images.store.device)
@@ -41,7 +42,7 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
         for part in torch.split(rows, 500):
             data, ctf, rotations = images.read(part)
             variance = model.noise[images.shells]
-            moments = image_moments(values[1 - which], support.grid, data, ctf, rotations, images.k, variance)
+            moments = image_moments(values[1 - which], data, ctf, rotations, images.k, variance)
             for q in range(1, most + 1):
                 found = posterior(moments, n_components=q)  # the contrast changes little here
                 sums[q] += float(found.information.double().sum())

@@ -18,10 +18,17 @@ MARGIN = 2
 
 @dataclass(frozen=True)
 class Support:
-    """A mask (b, b, b) from 0 to 1 in the box of maps, and the grid of maximal radius up to b / 2."""
+    """Where maps live and the grid they are read from, of maximal radius up to b / 2.
+
+    Attributes
+    ----------
+    mask : (b, b, b) from 0 to 1 in the box of maps.
+    focus : (b, b, b) from 0 to 1, where maps were seen to differ: bases live in mask x focus; None for all.
+    """
 
     mask: Float[Tensor, "z y x"]
     grid: FourierGrid
+    focus: Float[Tensor, "z y x"] | None = None
 
     @property
     def box(self) -> int:
@@ -32,6 +39,13 @@ class Support:
     def calibration(self) -> float:
         """Share of the box within the mask, over the grid voxels an unknown: see `equations`."""
         return float((self.mask**2).mean()) / self.grid.oversampling**3
+
+    def calibrations(self, n: int) -> Float[Tensor, " n"]:
+        """Calibration of a mean map and n - 1 bases."""
+        values = torch.full((n,), self.calibration)
+        if self.focus is not None:
+            values[1:] = float(((self.mask * self.focus) ** 2).mean()) / self.grid.oversampling**3
+        return values.to(self.mask)
 
     @cached_property
     def shell(self) -> Int[Tensor, " v"]:
@@ -94,14 +108,17 @@ class Support:
         return self.shell_products(maps, maps)
 
     def from_spectra(self, spectra: Float[Tensor, "v n 2"]) -> Float[Tensor, "n z y x"]:
-        """Transform solutions of nearest-voxel insertion back, undo its window, and mask."""
+        """Transform solutions of nearest-voxel insertion, mean first, back; undo its window, and mask."""
         axis = torch.sinc(centred_indices(self.box).double() / (self.box * self.grid.oversampling))
         window = (axis[:, None, None] * axis[:, None] * axis).to(self.mask)
         maps = [
             grid_to_volume(spectra[:, j : j + 1], self.grid, self.box, correct_gridding=False)
             for j in range(spectra.shape[1])
         ]
-        return torch.stack(maps) / window * self.mask
+        whole = torch.stack(maps) / window * self.mask
+        if self.focus is not None:
+            whole[1:] *= self.focus
+        return whole
 
 
 def box_for(radius: int, box_size: int) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryoscape.engines.subspace.fit import maps_for_latents
+from cryoscape.engines.subspace.given_latents import maps_for_latents
 from cryoscape.physics.masks import soft_sphere
 
 from .conftest import BOX, Balls, make_balls
