@@ -188,7 +188,7 @@ def test_step_35_path_through_the_graph(call: Call) -> None:
     )
     found = call(line, "cryoscape.workflows.graph_traversal.graph_traversal")
     assert found["latents"] == Path("02_256_8D_1024/z.49.pkl")
-    assert found["anchors"] == tuple(line.split()[3:12])
+    assert found["anchors"] == tuple(line.split()[4:13])
     assert found["rows_file"] == Path("02_256_8D_1024/analyze.49/path01.txt")
     assert found["z_file"] == Path("02_256_8D_1024/analyze.49/z.path01.txt")
     assert (found["max_neighbors"], found["avg_neighbors"]) == (10, 5.0)
