@@ -121,7 +121,7 @@ def test_pickles_are_not_replaced_by_accident(tmp_path: Path) -> None:
 
 def test_maps_of_particles(run: RunColumns) -> None:
     made = generate_volumes(run, pd.Index([5, 17]), flip=True)
-    assert made.folder == run.analysis / "reconstruct_000000"
+    assert made.folder == (run.analysis / "reconstruct_000000").resolve()
     assert [path.name for path in made.files] == ["vol_000.mrc", "vol_001.mrc"]
     maps = linear_maps()
     for path, row in zip(made.files, (5, 17), strict=True):
@@ -146,8 +146,8 @@ def test_maps_of_particles(run: RunColumns) -> None:
 def test_a_selection_in_rows_of_the_original_input(run: RunColumns) -> None:
     kept = np.array([7, 3, 11])
     saved = save_selection(run, pd.Index(kept), note="by eye")
-    assert saved.keep == run.folder.path / "ind_keep.3_particles.pkl"
-    assert saved.bad == run.folder.path / f"ind_bad.{N - 3}_particles.pkl"
+    assert saved.keep == run.folder.path.resolve() / "ind_keep.3_particles.pkl"
+    assert saved.bad == run.folder.path.resolve() / f"ind_bad.{N - 3}_particles.pkl"
     np.testing.assert_array_equal(read_rows(saved.keep), [6, 14, 22])
     assert saved.bad is not None
     both = np.concatenate([read_rows(saved.keep), read_rows(saved.bad)])

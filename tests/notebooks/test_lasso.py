@@ -1,5 +1,6 @@
 """The lasso without a browser: menus, colours and the way from points to rows."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,20 @@ def test_menus_offer_columns_of_numbers_and_change_the_plot(df: pd.DataFrame) ->
 def test_columns_that_are_not_there(df: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'gap': no such column of numbers"):
         Lasso(df, x="gap")
+
+
+def test_escape_does_not_cost_the_selection(df: pd.DataFrame) -> None:
+    assert Lasso(df)._scatter.widget.regl_scatterplot_options["deselectOnEscape"] is False
+
+
+def test_without_the_packages_it_says_what_to_install(
+    df: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jscatter", None)
+    with pytest.raises(InputError, match=r"cryoscape\[notebooks\]"):
+        Lasso(df)
+
+
+def test_one_dimension_is_drawn_over_its_magnitude() -> None:
+    lasso = Lasso(pd.DataFrame({"z0": np.arange(5.0), "znorm": np.ones(5), "PC1": np.arange(5.0)}))
+    assert [menu.value for menu in lasso._menus.values()] == ["z0", "znorm", "z0"]

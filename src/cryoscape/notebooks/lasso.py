@@ -16,7 +16,8 @@ _FEW = 64
 class Lasso:
     """A scatter plot with menus for its axes and colour; what is drawn around is ``selection``.
 
-    Drawn with WebGL (jupyter-scatter): hold shift and drag, or press the lasso button first.
+    Drawn with WebGL (jupyter-scatter): hold shift and drag, or press the lasso button first; a double click
+    clears the selection.
 
     Parameters
     ----------
@@ -61,6 +62,10 @@ class Lasso:
             axes_labels=True,
             background_color="#ffffff",
             color_selected="#111111",
+        )
+        # Jupyter's users press Escape to leave a cell: that must not cost them a selection
+        self._scatter.options(
+            transition_points_duration=500, regl_scatterplot_options={"deselectOnEscape": False}
         )
         self._color(color)
         self._menus = {

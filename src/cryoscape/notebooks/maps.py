@@ -86,7 +86,7 @@ def generate_volumes(
     rows = np.asarray(vol_ind, dtype=np.int64).ravel()
     if not len(rows) or rows.min() < 0 or rows.max() >= len(run.z):
         raise InputError(f"vol_ind: expected rows of z, 0 to {len(run.z) - 1}, found {rows.tolist()[:10]}")
-    folder = _next_folder(run.analysis) if outdir is None else Path(outdir)
+    folder = (_next_folder(run.analysis) if outdir is None else Path(outdir)).resolve()
     if any(folder.glob("vol_*.mrc")):
         raise InputError(f"{folder}: holds maps already; give another outdir")
     folder.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ def save_selection(
         raise InputError(f"row {rows[-1]} is selected, but there are {n} particles, numbered from 0")
     mask = np.zeros(n, dtype=bool)
     mask[rows] = True
-    where = run.folder.path if folder is None else Path(folder)
+    where = (run.folder.path if folder is None else Path(folder)).resolve()
     record: dict[str, Any] = {
         "made_by": "notebook",
         "run": str(run.folder.path.resolve()),

@@ -80,7 +80,7 @@ An even panel is good: latents that know the view or the defocus tell of more th
 ## Interactive plot
 
 Choose the axes and the colour. Press the lasso button, or hold shift, and drag around particles; \
-`lasso.selection` are their rows.""",
+`lasso.selection` are their rows. A double click clears the selection, as does running the cell again.""",
     ),
     ("code", "lasso = Lasso(df)\nlasso"),
     ("code", 'df.loc[lasso.selection].describe() if len(lasso.selection) else "nothing is selected yet"'),
@@ -264,7 +264,8 @@ if keep_where:
         """\
 ## Interactive selection
 
-Choose the axes and the colour. Press the lasso button, or hold shift, and drag around particles.""",
+Choose the axes and the colour. Press the lasso button, or hold shift, and drag around particles; then run \
+the cell below. A double click clears the selection, as does running the cell again.""",
     ),
     ("code", "lasso = Lasso(df)\nlasso"),
     (
