@@ -95,3 +95,17 @@ def test_a_map_of_the_other_sign_or_without_density(ball: Path) -> None:
 def test_a_mask_at_the_edge_is_told(ball: Path, caplog: pytest.LogCaptureFixture) -> None:
     make(ball, dilation=20.0, edge=4.0)
     assert "reaches the edge" in caplog.text
+
+
+def test_specks_of_noise_are_smoothed_away(ball: Path) -> None:
+    clean, _ = make(ball, dilation=2.0, edge=4.0)
+    noise = np.random.default_rng(0).normal(scale=0.25, size=(BOX,) * 3)
+    write_map(ball, (radius() <= 5) + noise, PIXEL)
+    specks, _ = make(ball, dilation=2.0, edge=4.0, threshold=0.5)
+    smooth, _ = make(ball, dilation=2.0, edge=4.0, threshold=0.5, low_pass_angstrom=12.0)
+    far = radius() > 12
+    assert specks[far].max() == 1
+    assert smooth[far].max() == 0
+    assert np.abs(smooth - clean).mean() < 0.01
+    with pytest.raises(InputError, match="--low-pass 0"):
+        make(ball, low_pass_angstrom=0.0)

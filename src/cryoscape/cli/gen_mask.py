@@ -15,6 +15,7 @@ def gen_mask(
     dilate: float | None = None,
     dist: float | None = None,
     voxels: bool = False,
+    low_pass: float | None = None,
     apix: Annotated[float | None, Parameter(name=["--Apix", "--apix"])] = None,
     plot: Annotated[Path | None, Parameter(name=["-p", "--plot"])] = None,
     force: bool = False,
@@ -37,6 +38,8 @@ def gen_mask(
         Width of the soft edge beyond that, in angstrom [15].
     voxels
         --dilate and --dist are given in voxels.
+    low_pass
+        Smooth the map to this resolution in angstrom first, so that noise makes no specks.
     apix
         Pixel size in angstrom [that of the map].
     plot
@@ -55,6 +58,7 @@ def gen_mask(
             dilation=dilate,
             edge=dist,
             in_voxels=voxels,
+            low_pass_angstrom=low_pass,
             pixel_size_angstrom=apix,
             plot=plot,
             force=force,

@@ -9,7 +9,8 @@ import torch
 
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
-from cryoscape.io.mrc import write_volume
+from cryoscape.io.mrc import VolumeFile, write_volume
+from cryoscape.physics.fsc import low_pass
 from cryoscape.physics.masks import soft_mask_from_map
 from cryoscape.plotting.mask import plot_mask
 from cryoscape.plotting.style import figure_png
@@ -32,6 +33,7 @@ class MaskRequest:
     dilation, edge : how far the mask reaches beyond the density, and how wide its soft edge is; in angstrom,
         or in voxels; None for 25 and 15 A.
     in_voxels : whether those given are in voxels.
+    low_pass_angstrom : resolution to smooth the map to before the threshold, so that noise makes no specks.
     pixel_size_angstrom : of the map; None for that of its header.
     plot : PNG to draw.
     """
@@ -42,6 +44,7 @@ class MaskRequest:
     dilation: float | None = None
     edge: float | None = None
     in_voxels: bool = False
+    low_pass_angstrom: float | None = None
     pixel_size_angstrom: float | None = None
     plot: Path | None = None
     force: bool = False
@@ -73,10 +76,11 @@ def gen_mask(request: MaskRequest) -> MaskResult:
             raise InputError(f"{flag} {value:g}: expected a length of at least 0")
     volume = read_map(request.source, request.pixel_size_angstrom)
     size = volume.pixel_size_angstrom
-    threshold = _threshold(request, volume.data)
-    inside = float((volume.data > threshold).mean())
+    density = _smoothed(request, volume)
+    threshold = _threshold(request, density)
+    inside = float((density > threshold).mean())
     dilation, edge = _in_voxels(request, size)
-    mask = soft_mask_from_map(torch.from_numpy(volume.data), threshold, dilation, edge).numpy()
+    mask = soft_mask_from_map(torch.from_numpy(density), threshold, dilation, edge).numpy()
     _check_mask(mask, request, threshold)
     write_volume(request.output, mask, size, volume.origin_angstrom)
     result = MaskResult(threshold, inside, float(mask.mean()))
@@ -94,8 +98,21 @@ def gen_mask(request: MaskRequest) -> MaskResult:
             f"{request.output.name}: {100 * result.mask_share:.1f} % of the box, threshold {threshold:.3g}"
         )
         with replace_when_done(request.plot) as partial:
-            partial.write_bytes(figure_png(plot_mask(volume.data, mask, size, caption), 150))
+            partial.write_bytes(figure_png(plot_mask(density, mask, size, caption), 150))
     return result
+
+
+def _smoothed(request: MaskRequest, volume: VolumeFile) -> np.ndarray:
+    """Density that the threshold is applied to."""
+    resolution, shape = request.low_pass_angstrom, volume.data.shape
+    if resolution is None:
+        return volume.data
+    if not 0 < resolution < np.inf:
+        raise InputError(f"--low-pass {resolution:g}: expected a resolution in angstrom, above 0")
+    if len(set(shape)) != 1:
+        raise InputError(f"{request.source}: {' x '.join(map(str, shape))} voxels; --low-pass needs a cube")
+    radius = shape[0] * volume.pixel_size_angstrom / resolution
+    return np.asarray(low_pass(torch.from_numpy(volume.data), radius).numpy(), dtype=np.float32)
 
 
 def _threshold(request: MaskRequest, data: np.ndarray) -> float:
@@ -132,7 +149,7 @@ def _check_mask(mask: np.ndarray, request: MaskRequest, threshold: float) -> Non
     if mask.min() >= 1:
         raise InputError(
             f"{request.source}: the mask fills the whole box; give a --threshold above {threshold:.4g}, "
-            "or less --dilate"
+            "less --dilate, or --low-pass against specks of noise"
         )
     faces = [np.take(mask, place, axis) for axis in range(3) for place in (0, -1)]
     if max(float(face.max()) for face in faces) > 0:
