@@ -52,14 +52,8 @@ class Iteration:
     held_out_information: float
 
 
-def iterate(model: Model, support: Support, images: Images, least_share: float = 1.0) -> Iteration:
-    """Improve the model once, each half set by itself; they share prior, noise and coordinates.
-
-    Parameters
-    ----------
-    least_share
-        See `power_in_common`.
-    """
+def iterate(model: Model, support: Support, images: Images) -> Iteration:
+    """Improve the model once, each half set by itself; they share prior, noise and coordinates."""
     focused = replace(support, focus=local_agreement(model.maps))
     done = run_pass(images, model.maps, support, model.noise, model.contrast_spread)
     found = done.posterior
@@ -69,11 +63,11 @@ def iterate(model: Model, support: Support, images: Images, least_share: float =
     changes = common_coordinates(whitened) @ changes
     halves = [half.changed(change) for half, change in zip(halves, changes, strict=True)]
     prior = torch.stack([model.power @ (change**2).T for change in changes]).mean(0)
-    power = next_power(halves, support, prior, least_share)
+    power = next_power(halves, support, prior)
     maps = torch.stack([half.maps for half in halves])
     spread = next_spread(model.contrast_spread, found)
     better = Model(maps, power, model.noise.clone(), spread)
-    better = scaled(better, float(found.contrast.mean()))
+    better = scaled(better, float(found.contrast.median()))
     better.noise[: len(done.noise)] = done.noise
     return Iteration(better, found, done.held_out_information)
 
@@ -87,7 +81,7 @@ def solve_halves(equations: list[NormalEquations], model: Model, support: Suppor
 
 
 def scaled(model: Model, contrast: float) -> Model:
-    """Maps as strong as images of this mean contrast say, so that it is 1 again.
+    """Maps as strong as images of this typical contrast say, so that it is 1 again.
 
     Regularised maps are a little weak. Were that left to the contrasts, their spread about 1 and with it the
     maps' weakness would grow without end.

@@ -26,8 +26,6 @@ from cryoscape.physics.fourier import crop_volume
 
 _SETTLED_INFORMATION = 0.3
 """Held-out information, nats an image, from which on a larger radius must promise a gain."""
-_SETTLED_SHARE = 0.02
-"""Least prior power of a basis, of the average, once something is found: what is noise may then fade."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ class SubspaceFit:
     def step(self) -> float:
         """One iteration; the information of the model it began with. Sets `done` at the end of learning."""
         place = self.place
-        done = iterate(self.model, self.support, self.images, 1.0 if place.fresh else _SETTLED_SHARE)
+        done = iterate(self.model, self.support, self.images)
         self.model, information = done.model, done.held_out_information
         converged = information - place.information < self.config.tolerance * abs(information)
         last = place.level + 1 == len(self.radii)

@@ -12,8 +12,10 @@ from cryoscape.engines.subspace.readable import readable
 from cryoscape.engines.subspace.support import Support
 
 _SAMPLE = 2500
-_LEAST_SHARE = 0.002
-"""Of the information, that a component must add to be kept."""
+_HARMLESS_SHARE = 0.002
+"""Of the information, that components may cost: learned from all images, not from half, they cost less."""
+_LEAST_TOLD = 0.05
+"""Variance of a latent over the images, of a prior variance of 1, below which they say nothing of it."""
 _LEAST_INFORMATION = 0.02
 """Nats an image: what the mean map's own faults can feign where all particles are alike."""
 
@@ -27,14 +29,16 @@ class Choice:
 
 
 def choose_components(images: Images, model: Model, support: Support) -> Choice:
-    """Fewest components that explain images of the other half set as well as the best number does.
+    """As many components as explain images of the other half set as well as the best number does.
 
     The information of a sample of images is computed with the first 0, 1, 2... bases of the half set they
-    are not in; its differences are the same images', so small gains show.
+    are not in; its differences are the same images', so small gains show. Bases learned from half of the
+    images that just break even gain when learned from all.
     """
     most = model.maps.shape[1] - 1
     values = [readable(half, support.grid) for half in model.maps]
     sums, count = torch.zeros(most + 1, dtype=torch.float64), 0
+    told = torch.zeros(most, dtype=torch.float64)
     stride = max(1, images.store.n // _SAMPLE) | 1  # odd, so that both half sets are seen
     sample = torch.arange(0, images.store.n, stride, device=images.store.device)
     for which in range(2):
@@ -46,14 +50,15 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
             for q in range(1, most + 1):
                 found = posterior(moments, n_components=q)  # the contrast changes little here
                 sums[q] += float(found.information.double().sum())
+            told += found.mean.double().square().sum(0).cpu()
             count += len(part)
     information = (sums / max(count, 1)).tolist()
     best = max(range(most + 1), key=information.__getitem__)
     if information[best] < _LEAST_INFORMATION:
         return Choice(0, f"{most} tried add no more than {information[best]:.3f} nats an image held out")
-    chosen = next(
-        q for q in range(best + 1) if information[best] - information[q] <= _LEAST_SHARE * information[best]
-    )
+    least = (1 - _HARMLESS_SHARE) * information[best]
+    known = [True, *(told / max(count, 1) >= _LEAST_TOLD).tolist()]
+    chosen = max(q for q in range(most + 1) if known[q] and information[q] >= least)
     if chosen == most:
         return Choice(chosen, f"all {most} tried add to held-out information; a larger --zdim may find more")
     return Choice(
