@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from cryoscape.engines.latent_table import LatentTable, write_latents
+from cryoscape.engines.linear_maps import LinearMaps, LinearWeights, write_linear_maps
+from cryoscape.engines.run_files import write_run_files
 from cryoscape.io.mrc import write_volume
 from cryoscape.occupancy.model import MapGrid, element_map
 
@@ -46,4 +50,28 @@ def write_maps(folder: Path, n: int = 9) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(n):
         write_volume(folder / f"vol_{i:03d}.mrc", state_map(STATES[i % 3], i), VOXEL)
+    return folder
+
+
+def write_run(folder: Path, engine: str = "subspace", rows: np.ndarray | None = None) -> Path:
+    """A linear run of 60 particles: particle i has all three chains, or lacks C, or B, by i % 3."""
+    a, b, c = (state_map(chain, noise=0.0) for chain in "ABC")
+    state = np.arange(60) % 3
+    z = np.stack([state != 2, state != 1], axis=1).astype(np.float32)
+    z += np.random.default_rng(0).normal(0, 0.02, z.shape).astype(np.float32)
+    rows = np.arange(60, dtype=np.int64) if rows is None else rows
+    folder.mkdir()
+    write_run_files(
+        folder, engine=engine, box_size=BOX, model_args={"zdim": 2},
+        dataset_args={"particles": "s.mrcs", "invert_data": True}, training={"seed": 0, "mask": "solvent"},
+        record={"command": [], "pixel_size_angstrom": VOXEL}, rows=rows,
+    )  # fmt: skip
+    ones = np.ones(60, np.float32)
+    covariance = np.tile(0.01 * np.eye(2, dtype=np.float32), (60, 1, 1))
+    table = LatentTable(
+        mean=z, covariance=covariance, log_likelihood=ones, contrast=ones, junk_score=ones, state=None
+    )
+    write_latents(folder, table, rows)
+    maps = LinearMaps(a, np.stack([b, c]), VOXEL)
+    write_linear_maps(folder / "weights.pkl", LinearWeights(maps, torch.ones(BOX // 2)))
     return folder

@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from matplotlib.figure import Figure
 
 from cryoscape.analysis.clustering import cluster_kmeans
 from cryoscape.analysis.maps import mirror_z
-from cryoscape.engines.latent_table import LatentTable, write_latents
-from cryoscape.engines.linear_maps import LinearMaps, LinearWeights, write_linear_maps
-from cryoscape.engines.run_files import write_run_files
 from cryoscape.engines.run_folder import load_run
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import load_pickles
@@ -28,7 +24,17 @@ from cryoscape.workflows.occupancy_model import FitMode, ModelRequest
 from cryoscape.workflows.occupancy_run import OccupancyRequest, occupancy_run
 from cryoscape.workflows.occupancy_sampling import SamplingRequest
 from folders import listing
-from occupancy_files import BOX, RESOLUTION, STATES, VOXEL, chain_atoms, state_map, write_maps, write_model
+from occupancy_files import (
+    BOX,
+    RESOLUTION,
+    STATES,
+    VOXEL,
+    chain_atoms,
+    state_map,
+    write_maps,
+    write_model,
+    write_run,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -375,30 +381,6 @@ def test_atoms_of_the_small_model_are_as_written(place: Path) -> None:
 
     model = read_atomic_model(place / "model.pdb")
     np.testing.assert_allclose(model.coordinates_angstrom[:150], chain_atoms("A"), atol=1e-3)
-
-
-def write_run(folder: Path, engine: str = "subspace") -> Path:
-    """A linear run whose particles have all three chains, or lack B, or lack C."""
-    a, b, c = (state_map(chain, noise=0.0) for chain in "ABC")
-    state = np.arange(60) % 3
-    z = np.stack([state != 2, state != 1], axis=1).astype(np.float32)
-    z += np.random.default_rng(0).normal(0, 0.02, z.shape).astype(np.float32)
-    rows = np.arange(60, dtype=np.int64)
-    folder.mkdir()
-    write_run_files(
-        folder, engine=engine, box_size=BOX, model_args={"zdim": 2},
-        dataset_args={"particles": "s.mrcs", "invert_data": True}, training={"seed": 0, "mask": "solvent"},
-        record={"command": [], "pixel_size_angstrom": VOXEL}, rows=rows,
-    )  # fmt: skip
-    ones = np.ones(60, np.float32)
-    covariance = np.tile(0.01 * np.eye(2, dtype=np.float32), (60, 1, 1))
-    table = LatentTable(
-        mean=z, covariance=covariance, log_likelihood=ones, contrast=ones, junk_score=ones, state=None
-    )
-    write_latents(folder, table, rows)
-    maps = LinearMaps(a, np.stack([b, c]), VOXEL)
-    write_linear_maps(folder / "weights.pkl", LinearWeights(maps, torch.ones(BOX // 2)))
-    return folder
 
 
 def test_straight_from_a_run_without_files_of_maps(place: Path) -> None:

@@ -37,6 +37,7 @@ def occupancy_run(
     block_threshold: float | None = None,
     seed: int = 0,
     device: str = "auto",
+    all_particles: Annotated[bool, Parameter(negative=())] = False,
     no_element_files: bool = False,
     force: bool = False,
 ) -> None:
@@ -111,6 +112,8 @@ def occupancy_run(
         Of the clusters of a run's particles.
     device
         Where a run's maps are made: auto, cpu, cuda or mps.
+    all_particles
+        Measure every particle of a run as well, into particle_occupancies.parquet for filter --columns.
     no_element_files
         Do not write the maps and masks of elements, which at large boxes fill the disk.
     force
@@ -140,6 +143,7 @@ def occupancy_run(
             MaskOptions(lowpass, ini_threshold, extend_px, extend_angstrom, edge_px, edge_angstrom),
             ClusterOptions(scale, percentiles, linkage, classes, class_threshold, blocks, block_threshold),
             not no_element_files,
+            all_particles,
             force,
         )
     )

@@ -19,12 +19,42 @@ _MAX_SUGGESTED = 30
 _MARKED_DROP, _OF_LARGEST = 1.2, 1 / 3
 
 
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """The common scale that occupancies of maps are put on, for other occupancies as well.
+
+    Attributes
+    ----------
+    low, high : (e,) values of each element between which occupancies lie, before.
+    offset, width : (e,) what is taken away, and what is divided by then; 0 where an element does not vary.
+    """
+
+    low: Float[np.ndarray, " e"]
+    high: Float[np.ndarray, " e"]
+    offset: Float[np.ndarray, " e"]
+    width: Float[np.ndarray, " e"]
+
+    def apply(self, occupancy: Float[np.ndarray, "n e"]) -> Float[np.ndarray, "n e"]:
+        """Occupancies on the scale, clipped to its ends; what does not vary becomes 0."""
+        away = np.clip(occupancy, self.low, self.high) - self.offset
+        return np.divide(away, self.width, out=np.zeros_like(away), where=self.width > 0)
+
+
 def rescale(
     occupancy: Float[np.ndarray, "n e"],
     how: Scaling = "global",
     percentiles: tuple[float, float] = (10.0, 90.0),
 ) -> Float[np.ndarray, "n e"]:
-    """Occupancies on a common scale, for clustering and display.
+    """Occupancies on a common scale, for clustering and display, see `find_scale`."""
+    return find_scale(occupancy, how, percentiles).apply(occupancy)
+
+
+def find_scale(
+    occupancy: Float[np.ndarray, "n e"],
+    how: Scaling = "global",
+    percentiles: tuple[float, float] = (10.0, 90.0),
+) -> Scale:
+    """A common scale for the occupancies of maps.
 
     Parameters
     ----------
@@ -34,7 +64,6 @@ def rescale(
         "global": clip to the percentiles of all values together and stretch them to 0 to 1, as published;
         "column": the same with the percentiles of each element; "minmax": each element from its lowest to its
         highest value; "zscore": each element less its mean, over its standard deviation; "none".
-        What does not vary becomes 0.
     percentiles
         Low and high, of "global" and "column".
 
@@ -46,22 +75,19 @@ def rescale(
     low_at, high_at = percentiles
     if not 0 <= low_at < high_at <= 100:
         raise InputError(f"--percentiles {low_at:g} {high_at:g}: expected two that rise, from 0 to 100")
-    if how == "none":
-        return occupancy.copy()
-    if how == "zscore":
-        return _divided(occupancy - occupancy.mean(axis=0), occupancy.std(axis=0))
+    e = occupancy.shape[1]
+    if how in ("none", "zscore"):
+        offset, width = np.zeros(e), np.ones(e)
+        if how == "zscore":
+            offset, width = occupancy.mean(axis=0), occupancy.std(axis=0)
+        return Scale(np.full(e, -np.inf), np.full(e, np.inf), offset, width)
     if how == "minmax":
         low, high = occupancy.min(axis=0), occupancy.max(axis=0)
     elif how == "column":
         low, high = np.percentile(occupancy, [low_at, high_at], axis=0)
     else:
-        low, high = np.percentile(occupancy, [low_at, high_at])
-    return _divided(np.clip(occupancy, low, high) - low, np.asarray(high - low))
-
-
-def _divided(values: np.ndarray, by: np.ndarray) -> np.ndarray:
-    width = np.broadcast_to(by, values.shape)
-    return np.divide(values, width, out=np.zeros_like(values), where=width > 0)
+        low, high = (np.full(e, value) for value in np.percentile(occupancy, [low_at, high_at]))
+    return Scale(low, high, low, high - low)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,6 @@
 """Occupancies: how much density each map has within the mask of each element, one matrix product."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -99,7 +100,7 @@ def occupancies(
     """
     if maps.shape[1:] != masks.shape:
         raise ValueError(f"maps of {maps.shape[1:]} voxels, masks of {masks.shape}")
-    inside = np.asarray(maps.reshape(len(maps), -1)[:, masks.voxels], dtype=np.float64)
+    inside = np.asarray(maps.reshape(len(maps), math.prod(masks.shape))[:, masks.voxels], dtype=np.float64)
     if binarise_at is not None:
         levels = np.broadcast_to(np.asarray(binarise_at, dtype=np.float64), (len(maps),))
         return np.asarray((masks.weights @ (inside >= levels[:, None]).T.astype(np.float64)).T)

@@ -23,6 +23,7 @@ from cryoscape.workflows.occupancy_files import (
     refuse_existing,
 )
 from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult, cluster_table
+from cryoscape.workflows.occupancy_particles import update_particle_occupancies
 
 
 def occupancy_cluster(
@@ -61,6 +62,7 @@ def occupancy_cluster(
     model = _elements_record(references, source)
     refuse_existing([folder / name for name in (NORMALISED_FILE, CLASSES_PICKLE, SETTINGS_FILE)], force)
     write_clusters(folder, result, options, map_paths, model)
+    update_particle_occupancies(source.parent, folder, result)
     return result
 
 

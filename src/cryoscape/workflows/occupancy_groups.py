@@ -8,10 +8,11 @@ from jaxtyping import Float, Int
 from cryoscape.errors import InputError
 from cryoscape.occupancy.cluster import (
     LinkageMethod,
+    Scale,
     Scaling,
     Tree,
+    find_scale,
     grow_tree,
-    rescale,
     suggested_number,
 )
 from cryoscape.workflows.occupancy_files import OccupancyTable
@@ -65,6 +66,7 @@ class ClusterResult:
     """Classes of maps and blocks of elements, and the rescaled occupancies they were made of."""
 
     table: OccupancyTable
+    scale: Scale
     scaled: Float[np.ndarray, "n e"]
     classes: Grouping
     blocks: Grouping
@@ -80,10 +82,11 @@ def cluster_table(table: OccupancyTable, options: ClusterOptions) -> ClusterResu
         raise InputError(
             f"{len(table.numbers)} maps and {len(table.names)} elements: clustering needs 2 of each at least"
         )
-    scaled = rescale(table.values, options.scale, options.percentiles)
+    scale = find_scale(table.values, options.scale, options.percentiles)
+    scaled = scale.apply(table.values)
     classes = _group(scaled, options.linkage, options.n_classes, options.class_threshold, "class", "classes")
     blocks = _group(scaled.T, options.linkage, options.n_blocks, options.block_threshold, "block", "blocks")
-    return ClusterResult(table, scaled, classes, blocks)
+    return ClusterResult(table, scale, scaled, classes, blocks)
 
 
 def _group(

@@ -38,6 +38,11 @@ from cryoscape.workflows.occupancy_maps import (
 )
 from cryoscape.workflows.occupancy_measure import measure_maps
 from cryoscape.workflows.occupancy_model import ModelRequest, prepare_model
+from cryoscape.workflows.occupancy_particles import (
+    PARTICLES_FILE,
+    check_column_names,
+    write_particle_occupancies,
+)
 from cryoscape.workflows.occupancy_sampling import (
     SampledRun,
     SamplingRequest,
@@ -61,6 +66,7 @@ class OccupancyRequest:
     maps : folder of the ensemble's maps, or a run to make them from in memory.
     output : folder of all results.
     element_files : write the maps and masks of elements; without, they are only kept in memory.
+    all_particles : measure every particle of a run as well.
     """
 
     maps: Path | SamplingRequest
@@ -69,6 +75,7 @@ class OccupancyRequest:
     masks: MaskOptions
     cluster: ClusterOptions
     element_files: bool = True
+    all_particles: bool = False
     force: bool = False
 
 
@@ -82,10 +89,14 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
     """
     started = time.perf_counter()
     _check_output(request.output, request.force)
+    if request.all_particles and isinstance(request.maps, Path):
+        raise InputError("--all-particles needs the run that made the maps; give it with --run, not --maps")
     maps = find_maps(request.maps) if isinstance(request.maps, Path) else sample_run(request.maps)
     config = request.masks.config(maps.grid.voxel_angstrom)
     prepared = prepare_model(request.model, maps)
     check_within(prepared.elements, maps.grid)
+    if request.all_particles:
+        check_column_names([element.name for element in prepared.elements])
     parts = tuple(element_patches(prepared, maps.grid))
     masks = _gathered(parts, maps.grid, config)
     table = OccupancyTable(maps.numbers, masks.names, measure_maps(maps, masks))
@@ -105,6 +116,8 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
     write_json(request.output / MAPS_FOLDER / ELEMENTS_FILE, record)
     write_table(request.output / TABLE_FILE, table)
     write_clusters(request.output, result, request.cluster, _map_files(request, maps, result), record)
+    if request.all_particles and isinstance(maps, SampledRun):
+        write_particle_occupancies(request.output, maps, masks, result)
     logger.info(
         "occupancies of %d elements in %d maps in %s (%.1f s)",
         len(table.names), len(maps), request.output, time.perf_counter() - started,
@@ -157,7 +170,8 @@ def _check_output(output: Path, force: bool) -> None:
 
 
 def _remove_earlier(output: Path) -> None:
-    """Remove maps and masks of elements that an earlier analysis wrote here."""
+    """Remove what an earlier analysis wrote here and this one may not."""
+    (output / PARTICLES_FILE).unlink(missing_ok=True)
     listed = output / MAPS_FOLDER / ELEMENTS_FILE
     if listed.is_file():
         for name in read_json(listed)["elements"]:

@@ -17,7 +17,7 @@ from cryoscape.io.atomic import write_text
 from cryoscape.io.legacy_pickle import write_array_pickle
 from cryoscape.io.mrc import write_volume
 from cryoscape.occupancy.model import MapGrid
-from cryoscape.typing import Volumes
+from cryoscape.typing import Latents, Volumes
 from cryoscape.workflows.occupancy_files import SAMPLED_FOLDER
 
 logger = logging.getLogger("cryoscape")
@@ -74,7 +74,14 @@ class SampledRun:
 
     def volumes(self, first: int, last: int) -> Volumes:
         """Maps first to last - 1, (n, D, D, D) float32."""
-        maps = self.source.volumes(np.asarray(self.clusters.centers[first:last], dtype=np.float32))
+        return self.volumes_at(np.asarray(self.clusters.centers[first:last], dtype=np.float32))
+
+    def volumes_at(self, z: Latents) -> Volumes:
+        """Maps at latents z (n, zdim), (n, D, D, D) float32."""
+        return self.finished(self.source.volumes(z))
+
+    def finished(self, maps: Volumes) -> Volumes:
+        """Maps of the source (n, D, D, D) in the hand and sign asked for."""
         return np.stack([finish_map(one, self.grid.voxel_angstrom, self.options).volume for one in maps])
 
 
