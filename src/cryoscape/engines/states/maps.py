@@ -6,6 +6,7 @@ from torch import Tensor
 
 from cryoscape.engines.subspace.em import Model
 from cryoscape.engines.subspace.final import full_maps
+from cryoscape.engines.subspace.halves import focused
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.start import enlarge, support_at
 from cryoscape.particles.fourier_store import FourierStore
@@ -27,7 +28,7 @@ class MapMaker:
     def __init__(self, store: FourierStore, model: Model, radius: int, mask: Float[Tensor, "z y x"]) -> None:
         self.store = store
         last = store.box_size // 2 - 1
-        self.support = support_at(mask, last)
+        self.support = focused(support_at(mask, last), model.maps)
         images = Images(store, last)
         wide = enlarge(model, images, self.support) if last > radius else model
         self.bases, self.power, self.noise = wide.maps[:, 0], wide.power, wide.noise

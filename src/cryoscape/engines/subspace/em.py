@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoscape.engines.subspace.equations import NormalEquations, Solution, solve_maps
-from cryoscape.engines.subspace.halves import common_coordinates, local_agreement
+from cryoscape.engines.subspace.halves import common_coordinates, focused
 from cryoscape.engines.subspace.passes import Images, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.support import Support
@@ -54,10 +54,9 @@ class Iteration:
 
 def iterate(model: Model, support: Support, images: Images) -> Iteration:
     """Improve the model once, each half set by itself; they share prior, noise and coordinates."""
-    focused = replace(support, focus=local_agreement(model.maps))
     done = run_pass(images, model.maps, support, model.noise, model.contrast_spread)
     found = done.posterior
-    halves = solve_halves(done.equations, model, focused)
+    halves = solve_halves(done.equations, model, focused(support, model.maps))
     changes = torch.stack([whitening(half.maps, found.of(images.half == h)) for h, half in enumerate(halves)])
     whitened = torch.stack([half.changed(change).maps for half, change in zip(halves, changes, strict=True)])
     changes = common_coordinates(whitened) @ changes

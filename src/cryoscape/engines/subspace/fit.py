@@ -15,14 +15,13 @@ from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.subspace.config import SubspaceConfig
 from cryoscape.engines.subspace.em import Model, fewer_components, iterate, whitening
 from cryoscape.engines.subspace.final import full_maps, in_image_units
-from cryoscape.engines.subspace.halves import local_agreement
+from cryoscape.engines.subspace.halves import focused
 from cryoscape.engines.subspace.passes import Images, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.selection import choose_components
 from cryoscape.engines.subspace.start import enlarge, first_model, support_at, whole_mask
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
-from cryoscape.physics.fourier import crop_volume
 
 _SETTLED_INFORMATION = 0.3
 """Held-out information, nats an image, from which on a larger radius must promise a gain."""
@@ -246,13 +245,12 @@ def _maps_of(fit: SubspaceFit, model: Model, found: Posterior) -> tuple[Tensor, 
     """Maps up to half the box."""
     radius = fit.store.box_size // 2 - 1
     images, support = Images(fit.store, radius), support_at(fit.mask, radius)
-    focus = crop_volume(local_agreement(model.maps), support.box).clamp(0, 1)
     wide = enlarge(model, images, support) if radius > fit.radius else model
     full = full_maps(
         images,
         wide.maps[:, 0].mean(0),
         wide.power,
-        replace(support, focus=focus),
+        focused(support, model.maps),
         wide.noise,
         found.weighted,
         found.weighted_squares,

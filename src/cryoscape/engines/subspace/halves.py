@@ -1,8 +1,13 @@
 """What two half sets that know nothing of each other have in common: coordinates, and where maps differ."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from cryoscape.engines.subspace.support import Support
+from cryoscape.physics.fourier import crop_volume
 
 _SMOOTHING_VOXELS = 2.0
 """About one period of the highest frequency in use: maps have two voxels for it."""
@@ -37,6 +42,14 @@ def local_agreement(maps: Float[Tensor, "2 n z y x"]) -> Float[Tensor, "z y x"]:
     power = _smooth((first**2 + second**2).sum(0) / 2)
     least = 1e-9 * power.max().clamp(min=1e-30)
     return (common / torch.maximum(power, least)).clamp(_LEAST_FOCUS, 1)
+
+
+def focused(support: Support, maps: Float[Tensor, "2 n z y x"]) -> Support:
+    """The support with bases confined to where those of maps (in any box) agree."""
+    agreement = local_agreement(maps)
+    if agreement.shape[-1] != support.box:
+        agreement = crop_volume(agreement, support.box).clamp(0, 1)
+    return replace(support, focus=agreement)
 
 
 def _smooth(volume: Float[Tensor, "z y x"]) -> Float[Tensor, "z y x"]:
