@@ -65,7 +65,9 @@ def plot_fsc(
     ax.set_xticks(ticks, labels)
     ax.set_xlabel("Resolution (Å)" + (" at 1 Å a pixel (unknown)" if pixel_size_angstrom == 1.0 else ""))
     ax.grid(axis="y")
-    legend = ax.legend(loc="lower left", fontsize=8, frameon=True, framealpha=0.94, edgecolor="none")
+    # free, as curves start high; but not where noise makes them swing below 0
+    corner = "lower left" if low > -0.1 else "upper right"
+    legend = ax.legend(loc=corner, fontsize=8, frameon=True, framealpha=0.94, edgecolor="none")
     legend.set_zorder(5)
     return figure
 
