@@ -1,6 +1,7 @@
 """Fourier shell correlation curves, and a map at a glance."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -66,7 +67,7 @@ def plot_fsc(
     ax.set_xlabel("Resolution (Å)" + (" at 1 Å a pixel (unknown)" if pixel_size_angstrom == 1.0 else ""))
     ax.grid(axis="y")
     # free, as curves start high; but not where noise makes them swing below 0
-    corner = "lower left" if low > -0.1 else "upper right"
+    corner: Literal["lower left", "upper right"] = "lower left" if low > -0.1 else "upper right"
     legend = ax.legend(loc=corner, fontsize=8, frameon=True, framealpha=0.94, edgecolor="none")
     legend.set_zorder(5)
     return figure
