@@ -32,6 +32,13 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     return loop
 
 
+def _part_of_loops(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile what compiled loops call, likewise."""
+    return lambda function: numba.njit(nogil=True, cache=True, fastmath=True, **options)(
+        inspect.unwrap(function)
+    )
+
+
 @_compiled
 def _extract(  # type: ignore[no-untyped-def]
     values, out, rotations, k, half, oversampling, first, last
@@ -98,7 +105,7 @@ def _insert(  # type: ignore[no-untyped-def]
                         out[voxel + 1, c + 1] += fx * imaginary
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, inline="always")  # type: ignore[misc]
+@_part_of_loops(inline="always")
 def _three_weights(t, out):  # type: ignore[no-untyped-def]
     for point in range(3):
         total = _POLYNOMIALS[point, _POLYNOMIALS.shape[1] - 1]
@@ -107,7 +114,7 @@ def _three_weights(t, out):  # type: ignore[no-untyped-def]
         out[point] = total
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)  # type: ignore[misc]
+@_part_of_loops()
 def read_smooth(values, x, y, z, half, weights):  # type: ignore[no-untyped-def]
     """Real and imaginary part of ``values`` (V, 2) at x >= 0; ``weights`` (3, 3) is room to work in."""
     n_yz, n_x = 2 * half + 1, half + 1
