@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +98,21 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(request_to, tmp_path, m
         assert np.corrcoef(parts.mean[:, 0], whole.mean[:, 0])[0, 1] > 0.999
     else:
         np.testing.assert_array_equal(parts.mean, whole.mean)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(request_to, tmp_path: Path) -> None:
+    train_subspace(request_to("alone", zdim=1))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
+    command += [f"{Path(sys.executable).parent / 'cryoscape'}", "train_subspace", str(tmp_path / "s.mrcs")]
+    command += ["--poses", str(tmp_path / "poses.pkl"), "--zdim", "1", "--seed", "1", "--device", "cpu"]
+    command += ["--uninvert-data", "-o", str(tmp_path / "shared")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Finished in") == 1  # one process logs
+    alone, shared = (read_latents_table(tmp_path / name)[0] for name in ("alone", "shared"))
+    np.testing.assert_allclose(shared.mean, alone.mean, atol=2e-2)
+    maps = [
+        load_run(tmp_path / name).source.volumes(np.ones((1, 1), np.float32)) for name in ("alone", "shared")
+    ]
+    assert np.corrcoef(maps[0].ravel(), maps[1].ravel())[0, 1] > 0.9999

@@ -1,15 +1,17 @@
 """Learn a linear subspace of maps from particle images and leave a run folder."""
 
 import logging
+import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from cryoscape.engines.distributed import any_process, process_group
 from cryoscape.engines.latent_table import write_latents
 from cryoscape.engines.linear_maps import LinearWeights, write_linear_maps, write_tensors
 from cryoscape.engines.run_files import (
@@ -34,7 +36,13 @@ from cryoscape.workflows.train_subspace_plan import (
     training_section,
 )
 from cryoscape.workflows.training_images import dataset_args, find_images, fingerprint, load_images, to_device
-from cryoscape.workflows.training_session import StoppedBySignal, catch_signals, log_to, nothing_left_behind
+from cryoscape.workflows.training_session import (
+    StoppedBySignal,
+    catch_signals,
+    folder_of_process,
+    log_to,
+    nothing_left_behind,
+)
 
 __all__ = ["TrainSubspaceRequest", "TrainSubspaceResult", "train_subspace"]
 
@@ -67,6 +75,11 @@ def train_subspace(request: TrainSubspaceRequest) -> TrainSubspaceResult:
     TrainingError : what was found is not finite.
     StoppedBySignal : SIGINT or SIGTERM came; the state is saved exactly.
     """
+    with process_group() as first, folder_of_process(request.outdir, first) as folder:
+        return _train(replace(request, outdir=folder))
+
+
+def _train(request: TrainSubspaceRequest) -> TrainSubspaceResult:
     folder = request.outdir
     check_request(request)
     images = find_images(request.source)
@@ -108,12 +121,12 @@ def _fit(
         plan.config,
         mask=plan.mask,
         report=report,
-        should_stop=lambda: bool(caught),
+        should_stop=lambda: any_process(bool(caught)),
         state=plan.state or None,  # empty where the run was stopped before its first iteration
     )
     if not result.finished:
         write_tensors(folder / RESUME_FILE, {"state": result.state})
-        raise StoppedBySignal(caught[0], folder / RESUME_FILE)
+        raise StoppedBySignal(caught[0] if caught else signal.SIGTERM, folder / RESUME_FILE)
     seconds = time.perf_counter() - started
     _write_result(request, plan, store, result, report.last, seconds)
     _tell(folder, result, report, seconds)

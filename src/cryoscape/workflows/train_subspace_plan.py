@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cryoscape.engines.distributed import of_first
 from cryoscape.engines.linear_maps import read_tensors
 from cryoscape.engines.run_files import RESUME_FILE, holds_run
 from cryoscape.engines.run_folder import RunFolder
@@ -105,7 +106,7 @@ def plan_subspace(request: TrainSubspaceRequest, images: FoundImages) -> Subspac
     settings = SubspaceConfig(
         zdim=request.zdim,
         mask="sphere" if request.mask == "sphere" else "solvent",
-        seed=int(np.random.default_rng().integers(100_000)) if seed is None else seed,
+        seed=of_first(int(np.random.default_rng().integers(100_000)) if seed is None else seed),
     )
     state = None if request.load is None else read_tensors(request.outdir / RESUME_FILE).get("state", {})
     return SubspacePlan(settings, pick_device(request.device), mask, state)

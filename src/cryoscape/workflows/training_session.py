@@ -3,6 +3,7 @@
 import logging
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import FrameType
 import numpy as np
 
 from cryoscape.analysis.convergence import shift_medians, spread
-from cryoscape.engines.run_files import STARTED_RUN_FILES
+from cryoscape.engines.run_files import RESUME_FILE, STARTED_RUN_FILES
 from cryoscape.engines.vae.results import Encoded
 from cryoscape.engines.vae.run_store import read_previous_latents
 from cryoscape.errors import InputError
@@ -92,6 +93,22 @@ def nothing_left_behind(folder: Path) -> Iterator[None]:
         if new_folder and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
         raise
+
+
+@contextmanager
+def folder_of_process(outdir: Path, first: bool) -> Iterator[Path]:
+    """Folder that this process of several writes to: the run's, or for all but the first a scratch copy.
+
+    The copy holds what a run is continued from.
+    """
+    if first:
+        yield outdir
+        return
+    with tempfile.TemporaryDirectory(prefix="cryoscape-") as scratch:
+        for name in (*STARTED_RUN_FILES, RESUME_FILE):
+            if (outdir / name).is_file():
+                shutil.copy2(outdir / name, scratch)
+        yield Path(scratch)
 
 
 @contextmanager

@@ -118,8 +118,6 @@ def read_images(
     image, z = torch.empty(n, m, device=maps.device), torch.empty(n, m - 1, device=maps.device)
     misfit, done = torch.empty(n, device=maps.device), 0
     for rows in images.blocks():
-        if not len(rows):
-            continue
         other = values[1 - int(images.half[rows[0]])]
         moments = image_moments(other, *images.read(rows), images.k, noise[images.shells])
         part = packed(moments, contrast_spread)

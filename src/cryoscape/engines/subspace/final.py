@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoscape.engines.distributed import sum_over_processes
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
 from cryoscape.engines.subspace.passes import Images
@@ -48,12 +49,11 @@ def full_maps(
         equations = NormalEquations(support.grid, n, grid, first, last)
         done = number * images.store.n
         for rows in images.blocks():
-            if not len(rows):
-                continue
             block = Block(*images.read(rows), weighted[rows], weighted_squares[rows])
             equations.add(block, images.k, noise[images.shells])
             done += len(rows)
             update(done, len(slabs) * images.store.n)
+        sum_over_processes(equations.sums)
         solved = equations.solve(precision_of(power, support), support, known)
         spectrum[solved.position] = solved.values
         del equations, solved

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoscape.engines.distributed import sum_over_processes
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.noise import total_power
 from cryoscape.engines.subspace.config import SubspaceConfig
@@ -66,9 +67,9 @@ def _prior_for(
     n = t.shape[1]
     halves = [NormalEquations(support.grid, n, volume_to_smooth_grid(mean, support.grid)) for mean in means]
     for rows in images.blocks():
-        if len(rows):
-            block = Block(*images.read(rows), t[rows], tt[rows])
-            halves[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
+        block = Block(*images.read(rows), t[rows], tt[rows])
+        halves[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
+    sum_over_processes(*(half.sums for half in halves))
     prior = power[:, None] * torch.cat([torch.ones(1), torch.full((n - 1,), _GUESS)]).to(power)
     for _ in range(_PRIOR_ROUNDS):
         solved = [solve_maps(half, mean, support, prior) for half, mean in zip(halves, means, strict=True)]

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoscape.engines.distributed import sum_over_processes
 from cryoscape.engines.subspace.equations import Block, NormalEquations, solve_maps
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.support import Support
@@ -25,10 +26,10 @@ def mean_maps(
     base = support.grid.zeros(1, device=nothing.device)
     equations = [NormalEquations(support.grid, 1, base) for _ in range(2)]
     for rows in images.blocks():
-        if len(rows):
-            one = torch.ones(len(rows), 1, device=rows.device)
-            block = Block(*images.read(rows), one, one[:, :, None])
-            equations[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
+        one = torch.ones(len(rows), 1, device=rows.device)
+        block = Block(*images.read(rows), one, one[:, :, None])
+        equations[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
+    sum_over_processes(*(half.sums for half in equations))
     weight = (_shell_weight(equations[0], support) + _shell_weight(equations[1], support)) / 2
     power = support.calibration / (_FIRST_PRECISION * weight.clamp(min=1e-12))[:, None]
     power[0] = power[1]  # no image tells of shell 0

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cryoscape.engines.distributed import gathered, own_part, sum_over_processes
 from cryoscape.engines.noise import pixel_shells, residual_power, shell_means, window_power
 from cryoscape.engines.subspace.equations import Block, NormalEquations
 from cryoscape.engines.subspace.moments import image_moments
@@ -65,11 +66,13 @@ class Images:
         return torch.argsort(band + torch.where(band % 2 == 0, angle, -angle))
 
     def blocks(self) -> Iterator[Int[Tensor, " b"]]:
-        """Positions of images, some at a time, each block of one half set."""
+        """Positions of the images of this process, some at a time, each block of one half set."""
         size = max(32, min(4096, _BLOCK_COEFFICIENTS // self.n_pixels))
-        for rows in torch.split(self.order, 2 * size):
+        for rows in torch.split(own_part(self.order), 2 * size):
             for which in range(2):
-                yield rows[self.half[rows] == which]
+                mine = rows[self.half[rows] == which]
+                if len(mine):
+                    yield mine
 
     def read(self, rows: Int[Tensor, " b"]) -> tuple[Tensor, Tensor, Tensor]:
         """Coefficients, CTF and rotations of some images."""
@@ -124,8 +127,6 @@ def run_pass(
     parts, order, done = [], [], 0
     residual, held_out = Residual(images), HeldOut(images)
     for rows in images.blocks():
-        if not len(rows):
-            continue
         which = int(images.half[rows[0]])
         data, ctf, rotations = images.read(rows)
         own = values[which % len(values)]
@@ -140,15 +141,16 @@ def run_pass(
             held_out.add(rows, values[(1 - which) % len(values)], variance, contrast_spread)
         done += len(rows)
         update(done)
-    return PassResult(_in_order(parts, torch.cat(order)), residual.noise(), equations, held_out.information())
+    sum_over_processes(*(half.sums for half in equations), residual.total, residual.count, held_out.total)
+    return PassResult(_in_order(parts, order), residual.noise(), equations, held_out.information())
 
 
-def _in_order(parts: list[Posterior], rows: Tensor) -> Posterior:
-    """Put the posteriors of blocks together, in the order of the store."""
-    place = torch.argsort(rows)
-    return Posterior(
-        *(torch.cat([getattr(part, field.name) for part in parts])[place] for field in fields(Posterior))
-    )
+def _in_order(parts: list[Posterior], rows: list[Tensor]) -> Posterior:
+    """Put the posteriors of blocks, and of all processes, together in the order of the store."""
+    columns = (torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Posterior))
+    order, *values = gathered((torch.cat(rows), *columns))
+    place = torch.argsort(order)
+    return Posterior(*(value[place] for value in values))
 
 
 class HeldOut:
@@ -156,7 +158,7 @@ class HeldOut:
 
     def __init__(self, images: Images) -> None:
         self.images = images
-        self.total, self.n_images = 0.0, 0
+        self.total = torch.zeros(2, dtype=torch.float64, device=images.store.device)  # sum and count
         self._stride = max(1, images.store.n // _HELD_OUT_IMAGES) | 1  # odd, so that both half sets are seen
 
     def add(
@@ -170,12 +172,12 @@ class HeldOut:
         chosen = rows[rows % self._stride == 0]
         if len(chosen):
             moments = image_moments(maps, *self.images.read(chosen), self.images.k, noise_variance)
-            self.total += float(posterior(moments, contrast_spread).information.double().sum())
-            self.n_images += len(chosen)
+            self.total[0] += posterior(moments, contrast_spread).information.double().sum()
+            self.total[1] += len(chosen)
 
     def information(self) -> float:
         """Mean over the sample, nats an image; 0 where there was none."""
-        return self.total / max(self.n_images, 1)
+        return float(self.total[0] / self.total[1].clamp(min=1))
 
 
 class Residual:
@@ -184,7 +186,7 @@ class Residual:
     def __init__(self, images: Images) -> None:
         self.images = images
         self.total = torch.zeros(images.n_pixels, device=images.store.device)
-        self.n_images = 0
+        self.count = torch.zeros((), device=images.store.device)
         self._stride = max(1, images.store.n // _NOISE_IMAGES) | 1  # odd, so that both half sets are seen
 
     def add(
@@ -208,11 +210,11 @@ class Residual:
             slices = values.slices(rotations, self.images.k) * ctf[..., None]
             power = residual_power(data, slices, weighted[chosen], weighted_squares[chosen])
             self.total += power * len(chosen)
-            self.n_images += len(chosen)
+            self.count += len(chosen)
 
     def noise(self) -> Float[Tensor, " s"]:
         """Noise variance a shell, of unwindowed images."""
-        power = self.total / max(self.n_images, 1)
+        power = self.total / self.count.clamp(min=1)
         return shell_means(power, self.images.shells) / window_power(self.images.store)
 
 
