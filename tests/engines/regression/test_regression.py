@@ -8,7 +8,7 @@ import torch
 
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
-from cryoscape.engines.regression.correction import correct
+from cryoscape.engines.regression.correction import Corrector
 from cryoscape.engines.regression.fit import RegressedMap, Regression
 from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
 from cryoscape.engines.subspace.equations import NormalEquations
@@ -96,7 +96,7 @@ def test_rings_are_numbered_from_the_point_outwards() -> None:
     assert rings(distances)[:, 0].tolist() == [0, 1, 2, -1]
 
 
-def _sums(signal: float, seed: int, n_images: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _sums(signal: float, seed: int, n_images: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Sums of two half sets as images would leave them: weight a voxel, and a smooth map in its noise."""
     support = support_at(MASK, BOX // 2 - 1)
     positions = NormalEquations(support.grid, 0, support.grid.zeros(1)).positions()
@@ -109,16 +109,16 @@ def _sums(signal: float, seed: int, n_images: int) -> tuple[torch.Tensor, torch.
         noise = torch.randn(int(real.sum()), 2, generator=generator) * (weight / 2) ** 0.5
         sums[half, real, 0, :2] = weight * truth[positions[real]] + noise
         sums[half, real, 0, 2] = weight
-    return sums, positions, torch.full((2, 1), float(n_images))
+    return sums, torch.full((2, 1), float(n_images))
 
 
 def test_what_both_half_sets_see_is_found_and_noise_is_not() -> None:
     support = support_at(MASK, BOX // 2 - 1)
-    found = correct(*_sums(1.0, 0, 1000), support)
+    found = Corrector.of(support).correct(*_sums(1.0, 0, 1000))
     expected = BENT * MASK
     error = (found.maps - expected).norm() / (3**0.5 * expected.norm())
     assert float(error) < 0.25
-    empty = correct(*_sums(0.0, 1, 1000), support)
+    empty = Corrector.of(support).correct(*_sums(0.0, 1, 1000))
     assert float(empty.maps.norm()) < 0.1 * float(found.maps.norm())
 
 
@@ -126,7 +126,7 @@ def test_half_maps_of_noise_share_nothing() -> None:
     support = support_at(MASK, BOX // 2 - 1)
     products = []
     for seed in range(12):
-        maps = correct(*_sums(0.0, seed, 1000), support).maps
+        maps = Corrector.of(support).correct(*_sums(0.0, seed, 1000)).maps
         size = float(maps[1].norm() * maps[2].norm())
         products.append(float((maps[1] * maps[2]).sum()) / size if size else 0.0)
     assert abs(np.mean(products)) < 0.25
@@ -134,7 +134,7 @@ def test_half_maps_of_noise_share_nothing() -> None:
 
 def test_few_images_leave_the_prediction_alone() -> None:
     support = support_at(MASK, BOX // 2 - 1)
-    sums, positions, counts = _sums(1.0, 0, 20)
-    found = correct(sums, positions, counts, support)
+    sums, counts = _sums(1.0, 0, 20)
+    found = Corrector.of(support).correct(sums, counts)
     assert float(found.maps.abs().max()) == 0
     assert int(found.choice.max()) == 0

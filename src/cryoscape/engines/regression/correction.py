@@ -6,14 +6,20 @@ sums of CTF x residual and CTF^2 over noise of those, a correction X takes 2 Re 
 squared residual. It is used, shell by shell, where this is more than its own standard error.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cryoscape.engines.regression import kernels
 from cryoscape.engines.subspace.em import smooth
+from cryoscape.engines.subspace.equations import NormalEquations
 from cryoscape.engines.subspace.support import Support
+from cryoscape.engines.subspace.threads import even_shares, in_threads
+from cryoscape.physics.volume_grid import grid_to_volume, volume_to_grid
 
 _LEAST_IMAGES = 50
 """In each half set, by which a correction may be judged."""
@@ -35,101 +41,118 @@ class Correction:
 
 
 @dataclass(frozen=True)
-class _Voxels:
-    """Where sums lie in the grid, and in which shell."""
+class Corrector:
+    """From sums to corrections, with what all maps share.
 
-    used: Tensor
-    position: Tensor
-    shell: Tensor
-
-
-def correct(
-    sums: Float[Tensor, "2 v r 3"],
-    positions: Int[Tensor, " v"],
-    counts: Float[Tensor, "2 r"],
-    support: Support,
-) -> Correction:
-    """Compute the correction from the sums of one map.
-
-    Parameters
+    Attributes
     ----------
-    positions
-        Voxel of the grid of each voxel of the sums, -1 for none.
-    counts
-        Images in each ring of each half set.
+    position : (V,) voxel of the grid of each voxel of the sums.
+    shell : (V,) its shell, -1 for voxels that are not used.
     """
-    shell = torch.where(positions >= 0, support.shell[positions.clamp(min=0)], -1)
-    used = torch.nonzero(shell >= 0)[:, 0]
-    at = _Voxels(used, positions[used], shell[used])
-    nested = sums[:, used].cumsum(2)
-    within = counts.cumsum(1).min(0).values
-    judges = torch.nonzero(within >= _LEAST_IMAGES)[:, 0]
-    nothing = torch.zeros(3, *support.mask.shape)
-    if not len(judges):
-        return Correction(nothing, torch.zeros(support.n_shells, dtype=torch.int64))
-    first = int(judges[0])
-    near = nested[:, :, first]
-    precisions, gains = [], []
-    for number in range(first, sums.shape[2]):
-        precision = _precision(nested[:, :, number], at, support)
-        precisions.append(precision)
-        gains.append(_held_out_gain(nested[:, :, number], near, precision, at, support))
-    best = torch.stack(gains).max(0)
-    choice = torch.where(best.values > 0, best.indices + 1, 0)
-    both = torch.cat([nested.sum(0)[None], nested])
-    spectra = torch.zeros(3, len(at.used), 2)
-    for number, precision in enumerate(precisions):
-        chosen = choice[at.shell] == number + 1
-        if bool(chosen.any()):
-            part = both[:, :, first + number][:, chosen]
-            spectra[:, chosen] = _filtered(part, precision[at.shell[chosen]])
-    maps = torch.cat([_to_maps(one, at, support) for one in spectra])
-    return Correction(maps, torch.where(choice > 0, choice + first, 0))
 
+    support: Support
+    position: Int[np.ndarray, " v"]
+    shell: Int[np.ndarray, " v"]
 
-def _filtered(sums: Float[Tensor, "h v 3"], precision: Float[Tensor, " v"]) -> Float[Tensor, "h v 2"]:
-    return sums[..., :2] / (sums[..., 2:] + precision[:, None])
+    @classmethod
+    def of(cls, support: Support) -> "Corrector":
+        """Prepare for a grid and a mask."""
+        position = NormalEquations(support.grid, 0, support.grid.zeros(1)).positions()
+        shell = torch.where(position >= 0, support.shell[position.clamp(min=0)], -1)
+        return cls(support, position.to(torch.int32).numpy(), shell.to(torch.int32).numpy())
 
+    def correct(self, sums: Float[Tensor, "2 v r 3"], counts: Float[Tensor, "2 r"]) -> Correction:
+        """Compute the correction of one map; its sums are overwritten by those over growing discs.
 
-def _to_maps(values: Float[Tensor, "v 2"], at: _Voxels, support: Support) -> Float[Tensor, "1 z y x"]:
-    spectrum = support.grid.zeros(1)
-    spectrum[at.position, 0] = values
-    return support.from_spectra(spectrum)
+        Parameters
+        ----------
+        counts
+            Images in each ring of each half set.
+        """
+        support, n_rings = self.support, sums.shape[2]
+        within = counts.cumsum(1).min(0).values
+        judges = torch.nonzero(within >= _LEAST_IMAGES)[:, 0]
+        if not len(judges):
+            nothing = torch.zeros(3, *support.mask.shape)
+            return Correction(nothing, torch.zeros(support.n_shells, dtype=torch.int64))
+        first, array = int(judges[0]), sums.numpy()
+        self._shared(lambda a, b: kernels.nest(array, a, b))
+        precision = self._precision(array)
+        gains = [self._held_out_gain(array, disc, first, precision[disc]) for disc in range(first, n_rings)]
+        best = torch.stack(gains).max(0)
+        choice = torch.where(best.values > 0, best.indices + first, -1)
+        taken = precision[choice.clamp(min=0).numpy(), np.arange(len(choice))]
+        maps = torch.stack(
+            [
+                support.from_spectra(self._filtered(half, choice.numpy(), taken))[0]
+                for half in (array, array[:1], array[1:])
+            ]
+        )
+        return Correction(maps, choice + 1)
 
+    def _shared(self, work: Callable[[int, int], None]) -> None:
+        in_threads(work, even_shares(len(self.shell)))
 
-def _per_shell(values: Float[Tensor, " v"], at: _Voxels, support: Support) -> Float[Tensor, " s"]:
-    sums = torch.zeros(support.n_shells, dtype=torch.float64)
-    return sums.index_add_(0, at.shell, values.double())
+    def _per_shell(
+        self, shape: tuple[int, ...], work: Callable[[np.ndarray, int, int], None]
+    ) -> Float[Tensor, "*shape"]:
+        """Sum over threads of what each adds to an array of its own."""
+        shares = even_shares(len(self.shell))
+        parts = np.zeros((len(shares), *shape))
+        number = {share: i for i, share in enumerate(shares)}
+        in_threads(lambda a, b: work(parts[number[a, b]], a, b), shares)
+        return torch.from_numpy(parts.sum(0))
 
+    def _precision(self, discs: Float[np.ndarray, "2 v r 3"]) -> Float[np.ndarray, "r s"]:
+        """Prior precision from the power that half sets have in common: E D_a* D_b = n_a n_b |signal|^2."""
+        shape = (discs.shape[2], self.support.n_shells, 2)
+        found = self._per_shell(shape, lambda out, a, b: kernels.common(discs, self.shell, out, a, b))
+        common, weight = found.unbind(-1)
+        least = 1e-6 * (common / weight.clamp(min=1e-30)).abs().amax(1, keepdim=True).clamp(min=1e-30)
+        smoothed = smooth(common.T).T / smooth(weight.T).T.clamp(min=1e-30)
+        precision: np.ndarray = (self.support.calibration / torch.maximum(smoothed, least)).float().numpy()
+        return precision
 
-def _precision(sums: Float[Tensor, "2 v 3"], at: _Voxels, support: Support) -> Float[Tensor, " s"]:
-    """Prior precision from the power that two half sets have in common: E D_a* D_b = n_a n_b |signal|^2."""
-    common = _per_shell((sums[0, :, :2] * sums[1, :, :2]).sum(-1), at, support)
-    weight = _per_shell(sums[0, :, 2] * sums[1, :, 2], at, support)
-    least = 1e-6 * (common / weight.clamp(min=1e-30)).abs().max().clamp(min=1e-30)
-    smoothed = smooth(common[:, None])[:, 0] / smooth(weight[:, None])[:, 0].clamp(min=1e-30)
-    return (support.calibration / torch.maximum(smoothed, least)).float()
+    def _filtered(
+        self,
+        discs: Float[np.ndarray, "h v r 3"],
+        choice: Int[np.ndarray, " s"],
+        precision: Float[np.ndarray, " s"],
+    ) -> Float[Tensor, "grid 1 2"]:
+        """Wiener-filtered sums of the half sets given, on the grid."""
+        spectrum = self.support.grid.zeros(1)
+        out, where = spectrum[:, 0].numpy(), (self.shell, self.position)
+        self._shared(lambda a, b: kernels.filtered(discs, *where, precision, choice, out, a, b))
+        return spectrum
 
+    def _held_out_gain(
+        self, discs: Float[np.ndarray, "2 v r 3"], disc: int, near: int, precision: Float[np.ndarray, " s"]
+    ) -> Float[Tensor, " s"]:
+        """What corrections of each half take off the nearest images of the other, less a standard error.
 
-def _held_out_gain(
-    sums: Float[Tensor, "2 v 3"],
-    near: Float[Tensor, "2 v 3"],
-    precision: Float[Tensor, " s"],
-    at: _Voxels,
-    support: Support,
-) -> Float[Tensor, " s"]:
-    """What corrections of each half take off the nearest images of the other, less one standard error."""
-    spectra = _filtered(sums, precision[at.shell])
-    gain = torch.zeros(support.n_shells, dtype=torch.float64)
-    variance = torch.zeros_like(gain)
-    for own in range(2):
-        masked = support.to_grid(_to_maps(spectra[own], at, support))[at.position, 0]
-        other = near[1 - own]
-        power = _per_shell(other[:, 2] * (masked**2).sum(-1), at, support)
-        gain += 2 * _per_shell((masked * other[:, :2]).sum(-1), at, support) - power
-        variance += 2 * power
-    kernel = torch.ones(1, 1, 2 * _NEIGHBOURING_SHELLS + 1, dtype=torch.float64)
-    pooled = torch.nn.functional.conv1d(
-        torch.stack([gain, variance])[:, None], kernel, padding=_NEIGHBOURING_SHELLS
-    )[:, 0]
-    return pooled[0] - pooled[1].clamp(min=0).sqrt()
+        Mask and insertion to the nearest voxel both multiply a map; this is what images would see of it.
+        """
+        support = self.support
+        every = np.full(support.n_shells, disc)
+        gain = torch.zeros(support.n_shells, dtype=torch.float64)
+        variance = torch.zeros_like(gain)
+        for own in range(2):
+            spectrum = self._filtered(discs[own : own + 1], every, precision)
+            windowed = grid_to_volume(spectrum, support.grid, support.box, correct_gridding=False)
+            seen = volume_to_grid(windowed * support.mask, support.grid, correct_gridding=False)[:, 0].numpy()
+            found = self._explained(discs[1 - own], near, seen)
+            gain += 2 * found[:, 0] - found[:, 1]
+            variance += 2 * found[:, 1]
+        kernel = torch.ones(1, 1, 2 * _NEIGHBOURING_SHELLS + 1, dtype=torch.float64)
+        pooled = torch.nn.functional.conv1d(
+            torch.stack([gain, variance])[:, None], kernel, padding=_NEIGHBOURING_SHELLS
+        )[:, 0]
+        return pooled[0] - pooled[1].clamp(min=0).sqrt()
+
+    def _explained(
+        self, discs: Float[np.ndarray, "v r 3"], disc: int, correction: Float[np.ndarray, "grid 2"]
+    ) -> Float[Tensor, "s 2"]:
+        """D* X and n |X|^2 a shell, of a correction X and images with sums D and n."""
+        fixed = (discs, disc, self.shell, self.position, correction)
+        shape = (self.support.n_shells, 2)
+        return self._per_shell(shape, lambda out, a, b: kernels.explained(*fixed, out, a, b))

@@ -10,10 +10,9 @@ from torch import Tensor
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.noise import total_power
-from cryoscape.engines.regression.correction import correct
+from cryoscape.engines.regression.correction import Correction, Corrector
 from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
 from cryoscape.engines.regression.sums import half_set_maps, maps_at_a_time, residual_sums
-from cryoscape.engines.subspace.equations import NormalEquations
 from cryoscape.engines.subspace.passes import Images, measure_noise
 from cryoscape.engines.subspace.start import extrapolate_power, support_at
 from cryoscape.engines.subspace.support import Support, change_box
@@ -96,7 +95,7 @@ class Regression:
         self, points: Float[Tensor, "m q"], ring: Int[Tensor, "n m"], n_rings: int
     ) -> Iterator[RegressedMap]:
         size = maps_at_a_time(self.support, n_rings)
-        positions = NormalEquations(self.support.grid, 0, self.support.grid.zeros(1)).positions()
+        corrector = Corrector.of(self.support)
         for first in range(0, len(points), size):
             some = slice(first, first + size)
             chosen = ring[:, some].contiguous()
@@ -108,10 +107,9 @@ class Regression:
                         for own in (chosen[self.images.half == half, j] for half in range(2))
                     ]
                 ).float()
-                yield self._finish(point, sums[:, :, j], positions, counts)
+                yield self._finish(point, corrector.correct(sums[j], counts), counts)
 
-    def _finish(self, point: Tensor, sums: Tensor, positions: Tensor, counts: Tensor) -> RegressedMap:
-        found = correct(sums, positions, counts, self.support)
+    def _finish(self, point: Tensor, found: Correction, counts: Tensor) -> RegressedMap:
         at = torch.cat([torch.ones(1), point])
         halves = torch.einsum("n,hnzyx->hzyx", at, self.maps)
         maps = found.maps + torch.cat([halves.mean(0, keepdim=True), halves])

@@ -1,33 +1,156 @@
-"""Compiled loop of weighted back-projection into many maps at once."""
+"""Compiled loops of regression: residuals on their way into many maps, and the sums' way into corrections.
+
+Sums are (M, 2, V, R, 3): of each map, half set, voxel and ring, CTF x residual (real, imaginary) and CTF^2,
+over the noise. Loops over images or voxels are shared between threads; no two write the same number.
+"""
 
 import inspect
+import math
+from collections.abc import Callable
 
 import numba
 import numpy as np
 
+from cryoscape.physics.slice_kernels import read_smooth
 
-def _accumulate(values, ring, n_rings, pixels, places, n_pixels, sums, first, last):  # type: ignore[no-untyped-def]
-    """Add pixels [first, last) of a list sorted by voxel to ``sums`` (V, M * n_rings * 3).
 
-    ``values`` and the list are those of the subspace's kernels `locate` and `gather_by_bucket`; ``ring``
-    (B, M) tells which of its rings an image adds to for each map, -1 for none.
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile a loop that lets go of the interpreter lock; run-time type checks of tests are peeled off."""
+    loop: Callable[..., None] = numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False)(
+        inspect.unwrap(function)
+    )
+    return loop
+
+
+@_compiled
+def residuals(  # type: ignore[no-untyped-def]
+    mean, bases, data, ctf, weight, rotations, k, t, half, oversampling, values, voxels, first, last
+):
+    """What the maps leave of images [first, last), and the nearest voxel of each pixel.
+
+    ``mean`` (V, 2) and ``bases`` (V, 2q), real parts before imaginary ones, as of `ReadableMaps`; ``t``
+    (B, q + 1) how much of each is in an image. ``values`` (B, P, 3) gains CTF x residual, conjugated where
+    the pixel lies at x < 0, and CTF^2, times ``weight`` (P,); ``voxels`` (B, P) the index among the voxels of
+    `NormalEquations.positions`.
     """
-    m = ring.shape[1]
+    n_yz, n_x, depth = 2 * half + 1, half + 1, half + 1
+    q = bases.shape[1] // 2
+    one = np.float32(1)
+    room = np.empty((3, 3), np.float32)
+    shares = np.empty(2 * q, np.float32)
+    for b in range(first, last):
+        r = rotations[b]
+        for j in range(q):
+            shares[j], shares[q + j] = t[b, 1 + j], t[b, 1 + j]
+        for p in range(k.shape[0]):
+            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
+            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
+            sign = one
+            if x < 0:
+                x, y, z, sign = -x, -y, -z, -one
+            real, imaginary = read_smooth(mean, x, y, z, half, room)
+            real, imaginary = real * t[b, 0], imaginary * t[b, 0]
+            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
+            fx, fy, fz = np.float32(x - ix), np.float32(y - iy), np.float32(z - iz)
+            a = ((iz + half) * n_yz + iy + half) * n_x + ix
+            c = a + n_yz * n_x
+            w00, w01, w10, w11 = (one - fz) * (one - fy), (one - fz) * fy, fz * (one - fy), fz * fy
+            # the eight voxels around, two neighbours along x at a time
+            v0, v1, v2, v3 = bases[a], bases[a + n_x], bases[c], bases[c + n_x]
+            v4, v5, v6, v7 = bases[a + 1], bases[a + n_x + 1], bases[c + 1], bases[c + n_x + 1]
+            for j in range(q):
+                left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
+                right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
+                real += shares[j] * (left + fx * (right - left))
+            for j in range(q, 2 * q):
+                left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
+                right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
+                imaginary += shares[j] * (left + fx * (right - left))
+            w = ctf[b, p] * weight[p]
+            values[b, p, 0] = w * (data[b, p, 0] - ctf[b, p] * real)
+            values[b, p, 1] = w * (sign * data[b, p, 1] - ctf[b, p] * imaginary)
+            values[b, p, 2] = w * ctf[b, p]
+            nx, ny, nz = math.floor(x + 0.5), math.floor(y + 0.5), math.floor(z + 0.5)
+            plane = nz if nz >= 0 else depth - nz
+            voxels[b, p] = (plane * n_yz + ny + half) * n_x + nx
+
+
+@_compiled
+def accumulate(values, places, n_places, pixels, at, n_pixels, sums, which, first, last):  # type: ignore[no-untyped-def]
+    """Add pixels [first, last) of a list sorted by voxel to the ``sums`` of half set ``which``.
+
+    ``pixels`` and ``at`` are of `gather_by_bucket`; ``places`` (B, M) holds, for the ``n_places`` (B,) maps
+    that an image adds to, map x R + ring.
+    """
+    n_rings = sums.shape[3]
     for i in range(first, last):
-        pixel, voxel = pixels[i], places[i]
+        pixel, voxel = pixels[i], at[i]
         sign = np.float32(1)
         if pixel < 0:
             pixel, sign = -1 - pixel, np.float32(-1)
         b, p = pixel // n_pixels, pixel % n_pixels
-        real, imaginary, squared = values[b, p, 0], sign * values[b, p, 1], values[b, p, 4]
-        row = sums[voxel]
-        for j in range(m):
-            number = ring[b, j]
-            if number >= 0:
-                at = 3 * (j * n_rings + number)
-                row[at] += real
-                row[at + 1] += imaginary
-                row[at + 2] += squared
+        real, imaginary, squared = values[b, p, 0], sign * values[b, p, 1], values[b, p, 2]
+        for j in range(n_places[b]):
+            row = sums[places[b, j] // n_rings, which, voxel, places[b, j] % n_rings]
+            row[0] += real
+            row[1] += imaginary
+            row[2] += squared
 
 
-accumulate = numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False)(inspect.unwrap(_accumulate))
+@_compiled
+def nest(sums, first, last):  # type: ignore[no-untyped-def]
+    """Turn rings of voxels [first, last) of ``sums`` (2, V, R, 3) into discs: each with all within it."""
+    for h in range(sums.shape[0]):
+        for v in range(first, last):
+            for ring in range(1, sums.shape[2]):
+                for c in range(3):
+                    sums[h, v, ring, c] += sums[h, v, ring - 1, c]
+
+
+@_compiled
+def common(sums, shell, out, first, last):  # type: ignore[no-untyped-def]
+    """Add to ``out`` (R, S, 2) the products of the half sets' residuals, and of their weights, a shell."""
+    for v in range(first, last):
+        s = shell[v]
+        if s < 0:
+            continue
+        for ring in range(sums.shape[2]):
+            a, b = sums[0, v, ring], sums[1, v, ring]
+            out[ring, s, 0] += a[0] * b[0] + a[1] * b[1]
+            out[ring, s, 1] += a[2] * b[2]
+
+
+@_compiled
+def filtered(sums, shell, position, precision, choice, spectrum, first, last):  # type: ignore[no-untyped-def]
+    """Put the Wiener-filtered sums (H, V, R, 3) of the half sets, added, at their ``position`` of the grid.
+
+    ``choice`` (S,) is the disc a shell takes, or -1 for none; ``precision`` (S,) what is added to the weight.
+    """
+    for v in range(first, last):
+        s = shell[v]
+        if s < 0:
+            continue
+        disc = choice[s]
+        if disc < 0:
+            spectrum[position[v], 0] = spectrum[position[v], 1] = 0
+            continue
+        real, imaginary, weight = np.float32(0), np.float32(0), precision[s]
+        for h in range(sums.shape[0]):
+            real += sums[h, v, disc, 0]
+            imaginary += sums[h, v, disc, 1]
+            weight += sums[h, v, disc, 2]
+        spectrum[position[v], 0] = real / weight
+        spectrum[position[v], 1] = imaginary / weight
+
+
+@_compiled
+def explained(sums, disc, shell, position, spectrum, out, first, last):  # type: ignore[no-untyped-def]
+    """Add to ``out`` (S, 2): D* X and n |X|^2 for a correction X on the grid and sums (V, R, 3) of images."""
+    for v in range(first, last):
+        s = shell[v]
+        if s < 0:
+            continue
+        x, y = spectrum[position[v], 0], spectrum[position[v], 1]
+        row = sums[v, disc]
+        out[s, 0] += x * row[0] + y * row[1]
+        out[s, 1] += row[2] * (x * x + y * y)

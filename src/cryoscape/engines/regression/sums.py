@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cryoscape.engines.regression.kernels import accumulate
-from cryoscape.engines.subspace import kernels
+from cryoscape.engines.regression.kernels import accumulate, residuals
+from cryoscape.engines.subspace import kernels as subspace_kernels
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
 from cryoscape.engines.subspace.passes import Images
-from cryoscape.engines.subspace.readable import readable
+from cryoscape.engines.subspace.readable import ReadableMaps, readable
 from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
 from cryoscape.physics.smooth_reading import volume_to_smooth_grid
@@ -66,65 +66,68 @@ def residual_sums(
     t: Float[Tensor, "m n"],
     ring: Int[Tensor, "m j"],
     n_rings: int,
-) -> Float[Tensor, "2 v j r 3"]:
-    """Sums of CTF x residual (real, imaginary) and CTF^2 over noise, by half set, voxel, map and ring.
+) -> Float[Tensor, "j 2 v r 3"]:
+    """Sums of CTF x residual (real, imaginary) and CTF^2 over noise, by map, half set, voxel and ring.
 
     The residual of an image is what the maps of its own half set, at its own latent, leave: half sets share
     no image. Voxels are those of `NormalEquations.positions`.
     """
-    grid, n_maps = support.grid, ring.shape[1]
+    grid = support.grid
     values = [readable(half, grid) for half in maps]
     n_voxels = 2 * (grid.half + 1) * grid.n_yz * grid.n_x
-    sums = torch.zeros(2, n_voxels, n_maps * n_rings * 3)
+    sums = torch.zeros(ring.shape[1], 2, n_voxels, n_rings, 3)
+    weight = (1 / noise[images.shells]).float()
     for rows in images.blocks():
         rows = rows[(ring[rows] >= 0).any(1)]
         if len(rows):
             which = int(images.half[rows[0]])
-            data, ctf, rotations = images.read(rows)
-            slices = values[which].slices(rotations, images.k)
-            predicted = torch.view_as_real(slices)
-            predicted = torch.einsum("bpnc,bn->bpc", predicted, t[rows]) * ctf[..., None]
-            residual = torch.view_as_real(data) - predicted
-            weight = 1 / noise[images.shells]
-            _insert(residual, ctf, rotations, images.k, weight, ring[rows], n_rings, support, sums[which])
-    return sums.view(2, n_voxels, n_maps, n_rings, 3)
+            _insert(images, rows, values[which], weight, t[rows], ring[rows], sums, which)
+    return sums
 
 
 def _insert(
-    residual: Tensor,
-    ctf: Tensor,
-    rotations: Tensor,
-    k: Tensor,
-    weight: Tensor,
-    ring: Tensor,
-    n_rings: int,
-    support: Support,
-    sums: Tensor,
+    images: Images,
+    rows: Int[Tensor, " b"],
+    maps: ReadableMaps,
+    weight: Float[Tensor, " p"],
+    t: Float[Tensor, "b n"],
+    ring: Int[Tensor, "b j"],
+    sums: Float[Tensor, "j 2 v r 3"],
+    which: int,
 ) -> None:
-    grid, shape = support.grid, ctf.shape
-    values, voxels = np.empty((*shape, 5), np.float32), np.empty(shape, np.int32)
-    arguments = (
-        residual.contiguous().numpy(),
-        ctf.contiguous().numpy(),
-        weight.float().numpy(),
-        rotations.contiguous().numpy(),
-        k.to(torch.float32).contiguous().numpy(),
-        np.zeros((grid.n_voxels, 2), np.float32),
+    """Add images of one half set to the sums of the maps near them."""
+    grid = maps.grid
+    data, ctf, rotations = images.read(rows)
+    values, voxels = np.empty((*ctf.shape, 3), np.float32), np.empty(ctf.shape, np.int32)
+    arguments = [
+        x.contiguous().numpy()
+        for x in (maps.mean[:, 0], maps.packed_bases, torch.view_as_real(data), ctf, weight, rotations)
+    ]
+    arguments += [images.k.contiguous().numpy(), t.contiguous().numpy()]
+    in_threads(
+        lambda a, b: residuals(*arguments, grid.half, grid.oversampling, values, voxels, a, b),
+        even_shares(len(rows)),
     )
-    slab = (grid.half, grid.oversampling, 0, grid.half + 1)
-    in_threads(lambda a, b: kernels.locate(*arguments, *slab, values, voxels, a, b), even_shares(len(ctf)))
-    bucket = max(64, _CACHE_BYTES // (4 * sums.shape[1]))
-    starts = np.zeros(len(sums) // bucket + 2, np.int64)
-    pixels, places = (np.empty(2 * voxels.size, np.int32) for _ in range(2))
-    kernels.gather_by_bucket(
-        voxels, grid.n_x, grid.n_yz, grid.half, grid.half + 1, 0, bucket, starts, pixels, places
+    n_voxels, row_bytes = sums.shape[2], 4 * sums[:, 0, 0].numel()
+    bucket = max(64, _CACHE_BYTES // row_bytes)
+    starts = np.zeros(n_voxels // bucket + 2, np.int64)
+    pixels, at = (np.empty(2 * voxels.size, np.int32) for _ in range(2))
+    subspace_kernels.gather_by_bucket(
+        voxels, grid.n_x, grid.n_yz, grid.half, grid.half + 1, 0, bucket, starts, pixels, at
     )
     cuts = [int(starts[np.searchsorted(starts, a)]) for a, _ in even_shares(int(starts[-1]))]
     cuts.append(int(starts[-1]))
-    shares = [(a, b) for a, b in pairwise(cuts) if b > a]
-    numbers = ring.to(torch.int32).contiguous().numpy()
-    if shares:
-        in_threads(
-            lambda a, b: accumulate(values, numbers, n_rings, pixels, places, shape[1], sums.numpy(), a, b),
-            shares,
-        )
+    places, n_places = _places(ring, sums.shape[3])
+    in_threads(
+        lambda a, b: accumulate(
+            values, places, n_places, pixels, at, voxels.shape[1], sums.numpy(), which, a, b
+        ),
+        [(a, b) for a, b in pairwise(cuts) if b > a],
+    )
+
+
+def _places(ring: Int[Tensor, "b j"], n_rings: int) -> tuple[np.ndarray, np.ndarray]:
+    """Map x rings + ring of the maps that each image adds to, these first, and how many they are."""
+    place = torch.where(ring >= 0, torch.arange(ring.shape[1]) * n_rings + ring, -1)
+    place = place.sort(dim=1, descending=True).values
+    return place.to(torch.int32).numpy(), (place >= 0).sum(1).to(torch.int32).numpy()
