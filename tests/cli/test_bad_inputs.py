@@ -307,6 +307,7 @@ def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refuse
         (["occupancy", "measure", "--mapdir", ".", "--maskdir", "gone"], "gone: no such folder"),
         (["occupancy", "measure", "--mapdir", ".", "--bin", "1", "--refdir", "run"], "give one of them"),
         (["occupancy", "cluster", "gone.csv"], "gone.csv: no such file"),
+        ([*OCCUPANCY, "--maps", ".", "--all-particles", "-o", "out"], "--all-particles needs the run"),
         (["occupancy", "cluster", "s.star"], "not a table of occupancies"),
         (["demo", "-n", "0"], "0"),
         (["demo", "--epochs", "0"], "0"),

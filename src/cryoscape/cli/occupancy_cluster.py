@@ -20,6 +20,8 @@ def occupancy_cluster(
     class_threshold: float | None = None,
     blocks: int | None = None,
     block_threshold: float | None = None,
+    within: int | None = None,
+    labels: Path | None = None,
     force: bool = False,
 ) -> None:
     """Group maps into classes and elements into structural blocks, with a heat map and ChimeraX scripts.
@@ -51,6 +53,11 @@ def occupancy_cluster(
         Number of blocks of elements [what the tree suggests].
     block_threshold
         The same by the distance.
+    within
+        Only the maps of this class of the clustering beside the table, to look for minor states in it.
+    labels
+        Labels of particles from elsewhere, to compare classes with: an array (.npy, .pkl), a table with a
+        column label, or a .star file with rlnClassNumber.
     force
         Replace an earlier clustering in the folder.
     """
@@ -58,4 +65,13 @@ def occupancy_cluster(
     from cryoscape.workflows.occupancy_groups import ClusterOptions
 
     options = ClusterOptions(scale, percentiles, linkage, classes, class_threshold, blocks, block_threshold)
-    cluster(occupancies, outdir, options, maps=maps, references=refdir, force=force)
+    cluster(
+        occupancies,
+        outdir,
+        options,
+        maps=maps,
+        references=refdir,
+        within=within,
+        labels=labels,
+        force=force,
+    )

@@ -38,6 +38,7 @@ def occupancy_run(
     seed: int = 0,
     device: str = "auto",
     all_particles: Annotated[bool, Parameter(negative=())] = False,
+    labels: Path | None = None,
     no_element_files: bool = False,
     force: bool = False,
 ) -> None:
@@ -114,6 +115,9 @@ def occupancy_run(
         Where a run's maps are made: auto, cpu, cuda or mps.
     all_particles
         Measure every particle of a run as well, into particle_occupancies.parquet for filter --columns.
+    labels
+        Labels of particles from elsewhere, to compare the classes of a run with: an array (.npy, .pkl), a
+        table with a column label, or a .star file with rlnClassNumber.
     no_element_files
         Do not write the maps and masks of elements, which at large boxes fill the disk.
     force
@@ -144,6 +148,7 @@ def occupancy_run(
             ClusterOptions(scale, percentiles, linkage, classes, class_threshold, blocks, block_threshold),
             not no_element_files,
             all_particles,
+            labels,
             force,
         )
     )

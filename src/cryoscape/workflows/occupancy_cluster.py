@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
 from cryoscape.errors import InputError
+from cryoscape.io.legacy_pickle import load_pickles
 from cryoscape.workflows.occupancy_cluster_files import (
     CLASSES_PICKLE,
     NORMALISED_FILE,
@@ -23,6 +27,7 @@ from cryoscape.workflows.occupancy_files import (
     refuse_existing,
 )
 from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult, cluster_table
+from cryoscape.workflows.occupancy_members import read_members
 from cryoscape.workflows.occupancy_particles import update_particle_occupancies
 
 
@@ -33,6 +38,8 @@ def occupancy_cluster(
     *,
     maps: Path | None = None,
     references: Path | None = None,
+    within: int | None = None,
+    labels: Path | None = None,
     force: bool = False,
 ) -> ClusterResult:
     """Cluster a table of occupancies and write classes, blocks, heat map and scripts.
@@ -47,6 +54,10 @@ def occupancy_cluster(
         Folder of the maps, for the scripts that open classes; what `occupancy run` noted by default.
     references
         Folder of the elements' maps, which tells what to colour; 01_PDB_mrc beside the table where it is.
+    within
+        Only the maps of this class of the clustering beside the table, on the scale of all maps.
+    labels
+        Labels of particles from elsewhere, where it is known which particles the maps stand for.
 
     Raises
     ------
@@ -57,13 +68,39 @@ def occupancy_cluster(
     source = table / TABLE_FILE if table.is_dir() else table
     found = read_table(source)
     folder = source.parent if output is None else output
-    result = cluster_table(found, options)
+    chosen = None if within is None else _class_within(source.parent, within, folder, found)
+    result = cluster_table(found, options, chosen)
+    members = read_members(source.parent)
+    if members is None and labels is not None:
+        raise InputError(
+            f"--labels: {source.parent} does not tell which particles the maps stand for; use occupancy run "
+            "with --run, or give it a folder kmeansK of an analysis with --maps"
+        )
+    if members is not None:
+        members = members.labelled(labels).of_maps(result.table.numbers)
     map_paths = _noted_maps(source) if maps is None else _map_paths(maps, found)
     model = _elements_record(references, source)
     refuse_existing([folder / name for name in (NORMALISED_FILE, CLASSES_PICKLE, SETTINGS_FILE)], force)
-    write_clusters(folder, result, options, map_paths, model)
-    update_particle_occupancies(source.parent, folder, result)
+    write_clusters(folder, result, options, map_paths, model, members)
+    if within is None:
+        update_particle_occupancies(source.parent, folder, result)
     return result
+
+
+def _class_within(folder: Path, k: int, output: Path, table: OccupancyTable) -> Bool[np.ndarray, " n"]:
+    """Which maps of the table are of class k of the clustering in a folder."""
+    path = folder / CLASSES_PICKLE
+    if not path.is_file():
+        raise InputError(f"--within {k}: no {path}; make classes with occupancy cluster first")
+    if output.resolve() == folder.resolve():
+        raise InputError(
+            f"--within {k}: give another folder with -o; {folder} holds the classes it is one of"
+        )
+    classes = load_pickles(path)[0]
+    if not isinstance(classes, dict) or k not in classes:
+        known = f"0 to {max(classes)}" if isinstance(classes, dict) and classes else "none"
+        raise InputError(f"--within {k}: no such class in {path}; there are {known}")
+    return np.isin(table.numbers, classes[k])
 
 
 def _noted_maps(table: Path) -> dict[int, Path]:

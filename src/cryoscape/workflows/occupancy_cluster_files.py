@@ -26,6 +26,7 @@ from cryoscape.plotting.occupancy import (
 from cryoscape.plotting.style import figure_png
 from cryoscape.workflows.occupancy_files import OccupancyTable, write_json, write_table
 from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult, Grouping
+from cryoscape.workflows.occupancy_members import Members, remove_members, write_members
 
 logger = logging.getLogger("cryoscape")
 
@@ -42,6 +43,7 @@ def write_clusters(
     options: ClusterOptions,
     map_paths: dict[int, Path],
     model: dict[str, Any] | None,
+    members: Members | None = None,
 ) -> None:
     """Write all files of a clustering; those of an earlier one with more classes go.
 
@@ -51,6 +53,8 @@ def write_clusters(
         Files of the maps by number, as far as there are any, for the scripts of classes.
     model
         What elements.json holds, for the script of blocks.
+    members
+        Particles that the maps stand for, where they are known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = result.table
@@ -60,7 +64,7 @@ def write_clusters(
     _write_csv(
         folder / MAP_CLASSES_FILE, pd.DataFrame({"map": table.numbers, "class": result.classes.labels})
     )
-    _write_csv(folder / CLASSES_FILE, class_summary(result))
+    _write_csv(folder / CLASSES_FILE, class_summary(result, members))
     _write_csv(folder / BLOCKS_FILE, _block_table(result))
     for stale in folder.glob("class*.py"):
         if _CLASS_SCRIPT.fullmatch(stale.name):
@@ -80,6 +84,10 @@ def write_clusters(
         result.classes.n_groups, result.classes.suggested, result.blocks.n_groups, result.blocks.suggested,
         folder,
     )  # fmt: skip
+    if members is None:
+        remove_members(folder)
+    else:
+        write_members(folder, members, result)
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
@@ -87,9 +95,10 @@ def _write_csv(path: Path, frame: pd.DataFrame) -> None:
         frame.to_csv(temporary, index=False, float_format="%.4g")
 
 
-def class_summary(result: ClusterResult) -> pd.DataFrame:
+def class_summary(result: ClusterResult, members: Members | None = None) -> pd.DataFrame:
     """A row a class: its size, the map nearest to its mean, and the mean occupancy of each block."""
     rows = []
+    counts = None if members is None else members.counts(result)
     for k, numbers in result.members().items():
         values = result.scaled[result.classes.labels == k]
         nearest = int(np.linalg.norm(values - values.mean(axis=0), axis=1).argmin())
@@ -98,8 +107,10 @@ def class_summary(result: ClusterResult) -> pd.DataFrame:
             for b in range(result.blocks.n_groups)
         }
         share = len(numbers) / len(result.table.numbers)
-        central = int(numbers[nearest])
-        rows.append({"class": k, "maps": len(numbers), "share": share, "central_map": central, **means})
+        sizes = {"maps": len(numbers), "share": share}
+        if counts is not None:
+            sizes["particles"] = int(counts[k])
+        rows.append({"class": k, **sizes, "central_map": int(numbers[nearest]), **means})
     return pd.DataFrame(rows)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from cryoscape.errors import InputError
 from cryoscape.occupancy.cluster import (
@@ -76,13 +76,20 @@ class ClusterResult:
         return {k: self.table.numbers[self.classes.labels == k] for k in range(self.classes.n_groups)}
 
 
-def cluster_table(table: OccupancyTable, options: ClusterOptions) -> ClusterResult:
-    """Rescale, grow both trees and cut them; InputError for cuts that cannot be."""
+def cluster_table(
+    table: OccupancyTable, options: ClusterOptions, chosen: Bool[np.ndarray, " n"] | None = None
+) -> ClusterResult:
+    """Rescale, grow both trees and cut them; InputError for cuts that cannot be.
+
+    With `chosen` only these maps are clustered, on the scale of all.
+    """
+    scale = find_scale(table.values, options.scale, options.percentiles)
+    if chosen is not None:
+        table = OccupancyTable(table.numbers[chosen], table.names, table.values[chosen])
     if len(table.numbers) < 2 or len(table.names) < 2:
         raise InputError(
             f"{len(table.numbers)} maps and {len(table.names)} elements: clustering needs 2 of each at least"
         )
-    scale = find_scale(table.values, options.scale, options.percentiles)
     scaled = scale.apply(table.values)
     classes = _group(scaled, options.linkage, options.n_classes, options.class_threshold, "class", "classes")
     blocks = _group(scaled.T, options.linkage, options.n_blocks, options.block_threshold, "block", "blocks")

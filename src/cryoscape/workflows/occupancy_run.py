@@ -37,6 +37,7 @@ from cryoscape.workflows.occupancy_maps import (
     write_element_map,
 )
 from cryoscape.workflows.occupancy_measure import measure_maps
+from cryoscape.workflows.occupancy_members import Members, members_beside
 from cryoscape.workflows.occupancy_model import ModelRequest, prepare_model
 from cryoscape.workflows.occupancy_particles import (
     PARTICLES_FILE,
@@ -67,6 +68,7 @@ class OccupancyRequest:
     output : folder of all results.
     element_files : write the maps and masks of elements; without, they are only kept in memory.
     all_particles : measure every particle of a run as well.
+    labels : labels of particles from elsewhere, which classes are compared with.
     """
 
     maps: Path | SamplingRequest
@@ -76,6 +78,7 @@ class OccupancyRequest:
     cluster: ClusterOptions
     element_files: bool = True
     all_particles: bool = False
+    labels: Path | None = None
     force: bool = False
 
 
@@ -92,6 +95,7 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
     if request.all_particles and isinstance(request.maps, Path):
         raise InputError("--all-particles needs the run that made the maps; give it with --run, not --maps")
     maps = find_maps(request.maps) if isinstance(request.maps, Path) else sample_run(request.maps)
+    members = _members(request, maps)
     config = request.masks.config(maps.grid.voxel_angstrom)
     prepared = prepare_model(request.model, maps)
     check_within(prepared.elements, maps.grid)
@@ -115,7 +119,8 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
         _write_elements(request.output, parts, maps.grid, config)
     write_json(request.output / MAPS_FOLDER / ELEMENTS_FILE, record)
     write_table(request.output / TABLE_FILE, table)
-    write_clusters(request.output, result, request.cluster, _map_files(request, maps, result), record)
+    files = _map_files(request, maps, result)
+    write_clusters(request.output, result, request.cluster, files, record, members)
     if request.all_particles and isinstance(maps, SampledRun):
         write_particle_occupancies(request.output, maps, masks, result)
     logger.info(
@@ -123,6 +128,21 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
         len(table.names), len(maps), request.output, time.perf_counter() - started,
     )  # fmt: skip
     return result
+
+
+def _members(request: OccupancyRequest, maps: MapFiles | SampledRun) -> Members | None:
+    """Particles that the maps stand for, where they are known; InputError for labels without them."""
+    if isinstance(maps, SampledRun):
+        loaded = maps.loaded
+        found = Members(loaded.original_rows, maps.clusters.labels.astype(np.int64), loaded.folder.path)
+        return found.labelled(request.labels)
+    beside = members_beside(maps.paths[0].parent, maps.numbers)
+    if beside is None and request.labels is not None:
+        raise InputError(
+            "--labels: which particles the maps stand for is not known; give the run with --run, or with "
+            "--maps a folder kmeansK of its analysis"
+        )
+    return None if beside is None else beside.labelled(request.labels)
 
 
 def _source_record(source: Path | SamplingRequest) -> dict[str, object]:
