@@ -15,7 +15,7 @@ from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.subspace.config import SubspaceConfig
 from cryoscape.engines.subspace.em import Model, fewer_components, iterate, whitening
 from cryoscape.engines.subspace.final import full_maps, in_image_units
-from cryoscape.engines.subspace.halves import focused
+from cryoscape.engines.subspace.halves import agreement, focused
 from cryoscape.engines.subspace.passes import Images, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.selection import choose_components
@@ -234,7 +234,7 @@ def finish(fit: SubspaceFit) -> SubspaceResult:
         latents=latent_table(found, change),
         noise_variance=model.noise,
         radius=fit.radius,
-        half_set_agreement=_agreement(model.maps),
+        half_set_agreement=agreement(model.maps).cpu().numpy(),
         state=fit.state(),
         finished=True,
         verdict=verdict,
@@ -277,18 +277,12 @@ def latent_table(found: Posterior, change: Float[Tensor, "n n"]) -> LatentTable:
     )
 
 
-def _agreement(halves: Float[Tensor, "2 n z y x"]) -> Float[np.ndarray, " q"]:
-    a, b = (half[1:].flatten(1).double() for half in halves)
-    correlation = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1)).clamp(min=1e-30)
-    return correlation.cpu().numpy()
-
-
 def _unfinished(fit: SubspaceFit) -> SubspaceResult:
     n, q = fit.store.n, fit.model.maps.shape[1] - 1
     nothing = np.zeros(n, np.float32)
     table = LatentTable(np.zeros((n, q), np.float32), None, nothing, nothing, nothing)
     maps = in_image_units(fit.model.maps.mean(0), fit.store)
-    agreement = _agreement(fit.model.maps)
+    alike = agreement(fit.model.maps).cpu().numpy()
     return SubspaceResult(
-        maps, table, fit.model.noise, fit.radius, agreement, fit.state(), False, "stopped before the end"
+        maps, table, fit.model.noise, fit.radius, alike, fit.state(), False, "stopped before the end"
     )

@@ -31,6 +31,13 @@ def common_coordinates(maps: Float[Tensor, "2 n z y x"]) -> Float[Tensor, "2 n n
     return changes.to(maps)
 
 
+def agreement(maps: Float[Tensor, "2 n z y x"]) -> Float[Tensor, " q"]:
+    """Correlation of each basis between the half sets."""
+    first, second = maps[:, 1:].flatten(2).double()
+    size = (first.norm(dim=1) * second.norm(dim=1)).clamp(min=1e-30)
+    return ((first * second).sum(1) / size).float()
+
+
 def local_agreement(maps: Float[Tensor, "2 n z y x"]) -> Float[Tensor, "z y x"]:
     """Share of the power of the bases about each voxel that both half sets found, 0.02 to 1.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from cryoscape.engines.subspace.em import Model
+from cryoscape.engines.subspace.halves import agreement
 from cryoscape.engines.subspace.moments import image_moments
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.posterior import posterior
@@ -16,6 +17,8 @@ _HARMLESS_SHARE = 0.002
 """Of the information, that components may cost: learned from all images, not from half, they cost less."""
 _LEAST_TOLD = 0.05
 """Variance of a latent over the images, of a prior variance of 1, below which they say nothing of it."""
+_LEAST_AGREEMENT = 0.143
+"""Of the half sets' bases: that of all images then correlates by a half with the truth."""
 _LEAST_INFORMATION = 0.02
 """Nats an image: what the mean map's own faults can feign where all particles are alike."""
 
@@ -33,7 +36,7 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
 
     The information of a sample of images is computed with the first 0, 1, 2... bases of the half set they
     are not in; its differences are the same images', so small gains show. Bases learned from half of the
-    images that just break even gain when learned from all.
+    images that just break even gain when learned from all, if the half sets agree on them.
     """
     most = model.maps.shape[1] - 1
     values = [readable(half, support.grid) for half in model.maps]
@@ -57,10 +60,11 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
     if information[best] < _LEAST_INFORMATION:
         return Choice(0, f"{most} tried add no more than {information[best]:.3f} nats an image held out")
     least = (1 - _HARMLESS_SHARE) * information[best]
-    known = [True, *(told / max(count, 1) >= _LEAST_TOLD).tolist()]
+    real = (told / max(count, 1) >= _LEAST_TOLD) & (agreement(model.maps).cpu() >= _LEAST_AGREEMENT)
+    known = [True, *real.tolist()]
     chosen = max(q for q in range(most + 1) if known[q] and information[q] >= least)
     if chosen == most:
-        return Choice(chosen, f"all {most} tried add to held-out information; a larger --zdim may find more")
+        return Choice(chosen, f"half sets agree on all {most} tried; a larger --zdim may find more")
     return Choice(
         chosen,
         f"{chosen} of {most} tried carry {100 * information[chosen] / max(information[best], 1e-9):.1f} % of "
