@@ -37,11 +37,9 @@ def residuals(  # type: ignore[no-untyped-def]
     q = bases.shape[1] // 2
     one = np.float32(1)
     room = np.empty((3, 3), np.float32)
-    shares = np.empty(2 * q, np.float32)
+    read = np.empty(2 * q, np.float32)
     for b in range(first, last):
         r = rotations[b]
-        for j in range(q):
-            shares[j], shares[q + j] = t[b, 1 + j], t[b, 1 + j]
         for p in range(k.shape[0]):
             u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
             x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
@@ -58,14 +56,13 @@ def residuals(  # type: ignore[no-untyped-def]
             # the eight voxels around, two neighbours along x at a time
             v0, v1, v2, v3 = bases[a], bases[a + n_x], bases[c], bases[c + n_x]
             v4, v5, v6, v7 = bases[a + 1], bases[a + n_x + 1], bases[c + 1], bases[c + n_x + 1]
+            for j in range(2 * q):
+                left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
+                right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
+                read[j] = left + fx * (right - left)
             for j in range(q):
-                left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
-                right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
-                real += shares[j] * (left + fx * (right - left))
-            for j in range(q, 2 * q):
-                left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
-                right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
-                imaginary += shares[j] * (left + fx * (right - left))
+                real += t[b, 1 + j] * read[j]
+                imaginary += t[b, 1 + j] * read[q + j]
             w = ctf[b, p] * weight[p]
             values[b, p, 0] = w * (data[b, p, 0] - ctf[b, p] * real)
             values[b, p, 1] = w * (sign * data[b, p, 1] - ctf[b, p] * imaginary)
