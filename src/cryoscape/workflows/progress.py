@@ -35,8 +35,7 @@ def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
 
             def draw(done: int) -> None:
                 seconds = time.monotonic() - start
-                rate = f"{done / seconds:.0f}/s" if seconds > 0 else ""
-                bar.update(task, completed=done, rate=rate)
+                bar.update(task, completed=done, rate=format_rate(done, seconds))
 
             yield draw
     else:
@@ -56,9 +55,17 @@ class _LineProgress:
             return
         self._last = now
         seconds = now - self._start
-        rate = done / seconds if seconds > 0 else 0.0
-        left = format_seconds((self._total - done) / rate) if rate > 0 else "unknown"
-        logger.info("%s: %d of %d, %.0f a second, %s left", self._label, done, self._total, rate, left)
+        rate = f"{format_rate(done, seconds)}, " if done else ""
+        left = format_seconds((self._total - done) * seconds / done) if done else "unknown time"
+        logger.info("%s: %d of %d, %s%s left", self._label, done, self._total, rate, left)
+
+
+def format_rate(done: int, seconds: float) -> str:
+    """How fast items are done: "120 a second", or "2.5 s each" of slow ones; empty before the first."""
+    if done <= 0 or seconds <= 0:
+        return ""
+    rate = done / seconds
+    return f"{rate:.0f} a second" if rate >= 2 else f"{seconds / done:.2g} s each"
 
 
 def format_seconds(seconds: float) -> str:
