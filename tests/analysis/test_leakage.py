@@ -141,3 +141,13 @@ def test_an_angle_does_not_jump_at_the_full_turn():
 def test_few_or_equal_particles_give_numbers():
     (found,) = foretold(np.zeros((4, 1)), {"x": scalar_columns(np.arange(4.0))})
     assert np.isfinite([found.share, found.chance, found.component_share]).all()
+
+
+@pytest.mark.parametrize("value", [0.1, 15000.1, -2.7])
+def test_what_is_the_same_for_all_is_left_out_though_its_mean_is_rounded(value):
+    """The mean of twelve times 0.1 is not 0.1: neighbours would foretell the rest of it perfectly."""
+    same = np.full((12, 1), value)
+    assert foretold(RNG.normal(size=(12, 2)), {"same": same}) == ()
+    mixed = np.concatenate([same, RNG.normal(size=(12, 1))], axis=1)
+    (found,) = foretold(RNG.normal(size=(12, 2)), {"one of two varies": mixed})
+    assert np.isfinite([found.share, found.chance, found.component_share]).all()

@@ -21,6 +21,7 @@ from cryoscape.particles.readers import load_particles
 from cryoscape.particles.selection import read_selection
 from cryoscape.particles.stack import ImageStack
 from cryoscape.workflows.filter import FilterOptions, filter_run
+from cryoscape.workflows.filter_columns import RunColumns
 from cryoscape.workflows.filter_criteria import Criteria
 from cryoscape.workflows.filter_pictures import Pictures
 from folders import listing
@@ -232,6 +233,14 @@ def test_a_run_whose_images_are_gone_is_filtered_all_the_same(run: Path) -> None
     assert found.kept is not None
     assert found.kept.n_original is None
     assert {path.suffix for path in found.files} == {".pkl", ".json", ".png"}
+
+
+def test_asking_whether_a_column_is_there_reads_none(run: Path) -> None:
+    columns = RunColumns(run)
+    columns._makers["broken"] = lambda: pytest.fail("read")
+    assert "broken" in columns
+    assert "z0" in columns
+    assert "no_such_column" not in columns
 
 
 def test_files_with_other_rows_are_kept_unless_forced(run: Path) -> None:

@@ -72,9 +72,8 @@ def foretold(
     scores = principal_components(points).scores
     found = []
     for name, columns in quantities.items():
-        values = np.asarray(columns[rows], dtype=np.float64)
-        values = values - values.mean(axis=0)
-        if not values.any() or not index.size:
+        values = _centred(np.asarray(columns[rows], dtype=np.float64))
+        if not values.size or not index.size:
             continue
         by_chance = [_r2(rng.permutation(values), index) for _ in range(n_permutations)]
         null = float(np.mean(by_chance))
@@ -84,6 +83,12 @@ def foretold(
         most = int(by_component.argmax())
         found.append(Foretold(name, share, chance, most + 1, float(by_component[most])))
     return tuple(found)
+
+
+def _centred(columns: np.ndarray) -> np.ndarray:
+    """Columns less their means; those that vary by no more than rounding are left out."""
+    varies = np.ptp(columns, axis=0) > 1e-9 * np.abs(columns).max(axis=0)
+    return np.asarray(columns[:, varies] - columns[:, varies].mean(axis=0))
 
 
 def scalar_columns(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 1"]:

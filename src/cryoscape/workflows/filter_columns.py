@@ -77,6 +77,9 @@ class RunColumns(Mapping[str, np.ndarray]):
             self._values[name] = self._makers[name]()
         return self._values[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers  # that of Mapping would read the column, from the user's files perhaps
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._makers)
 
