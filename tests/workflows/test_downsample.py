@@ -11,6 +11,7 @@ from cryoscape.errors import InputError
 from cryoscape.io.mrc import open_mrc, read_mrc_header, read_volume
 from cryoscape.io.stack_list import read_stack_list, write_stack_list
 from cryoscape.io.star import read_star
+from cryoscape.particles.keys import read_key_list
 from cryoscape.particles.readers import load_particles
 from cryoscape.workflows.disk import check_free_space
 from cryoscape.workflows.downsample import downsample, downsample_volume
@@ -112,6 +113,37 @@ def test_a_selection_keeps_its_original_rows(stack: Path, images: np.ndarray, tm
     assert particles.row.tolist() == rows.tolist()
     assert particles.poses is not None
     np.testing.assert_allclose(particles.poses.rotation, random_rotations(N)[rows])
+
+
+def test_images_made_from_made_images_are_known_by_the_first(stack: Path, tmp_path: Path) -> None:
+    downsample(stack, 12, tmp_path / "a.mrcs", ind=write_pickle(tmp_path / "ind.pkl", np.array([18, 2, 3])))
+    downsample(tmp_path / "a.mrcs", SMALL, tmp_path / "b.mrcs")
+    keys = read_key_list(tmp_path / "b.mrcs")
+    assert keys is not None
+    assert [Path(file).name for file in keys.files] == ["s.mrcs"]
+    assert keys.image_index is not None
+    assert (keys.image_index.tolist(), keys.row.tolist()) == ([18, 2, 3], [18, 2, 3])
+
+
+def test_an_odd_box_is_remembered_by_images_made_from_made_images(tmp_path: Path) -> None:
+    """Shifts are fractions of the box that was cropped by a pixel before all else."""
+    downsample(write_stack(tmp_path / "s.mrcs", noise_images(3, 17), 1.5), 16, tmp_path / "a.mrcs")
+    downsample(tmp_path / "a.mrcs", SMALL, tmp_path / "b.mrcs")
+    poses = write_poses_pickle(tmp_path / "p.pkl", random_rotations(3), np.full((3, 2), 0.1))
+    particles = load_particles(tmp_path / "b.mrcs", poses)
+    assert particles.poses is not None
+    np.testing.assert_allclose(particles.poses.shift_fraction, 0.1 * 17 / 16, rtol=1e-6)
+
+
+def test_a_list_of_rows_that_is_anothers_is_not_replaced(stack: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    downsample(stack, SMALL, out / "d.mrcs")
+    downsample(stack, SMALL, out / "d.mrcs")
+    before = (out / "d.rows.parquet").read_bytes()
+    with pytest.raises(InputError, match=r"d.txt: its list of rows d.rows.parquet .* that of d.mrcs"):
+        downsample(stack, SMALL, out / "d.txt")
+    assert (out / "d.rows.parquet").read_bytes() == before
+    assert not (out / "d.txt").exists()
 
 
 def test_a_list_gives_a_stack_each(stack: Path, images: np.ndarray, tmp_path: Path) -> None:

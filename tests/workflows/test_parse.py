@@ -156,3 +156,14 @@ def test_real_relion31_poses_and_ctf(shared_data: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(shift, origin / 2.806 / 256, rtol=1e-5)
     np.testing.assert_allclose(read_ctf(tmp_path / "ctf.pkl")[:, 2], table["rlnDefocusU"], rtol=1e-6)
     assert any("spherical_aberration_mm is 0.01 mm" in notice for notice in result.notices)
+
+
+def test_a_list_of_rows_that_is_anothers_is_not_replaced(tmp_path: Path) -> None:
+    star = write_star31(tmp_path / "a.star", relion30_rows(N, "gone.mrcs"), BOX, 1.5)
+    parse_pose_star(star, tmp_path / "kept.pkl")
+    parse_pose_star(star, tmp_path / "kept.pkl")
+    (tmp_path / "kept.star").write_bytes((tmp_path / "kept.pkl").read_bytes())
+    (tmp_path / "kept.pkl").unlink()
+    with pytest.raises(InputError, match=r"kept.rows.parquet would replace that of kept.star"):
+        parse_ctf_star(star, tmp_path / "kept.pkl")
+    assert not (tmp_path / "kept.pkl").exists()

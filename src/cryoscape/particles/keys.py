@@ -5,6 +5,7 @@ of the other only by good luck. A key list ``<stem>.rows.parquet`` keeps the ori
 address and cryoSPARC's uid of every row, so that files are joined by identity and never by position.
 """
 
+import glob
 import json
 import re
 import zlib
@@ -18,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
 from cryoscape.particles.metadata import ImageAddresses, Particles
 
@@ -113,6 +115,26 @@ def read_key_list(path: Path) -> KeyList | None:
         uid=columns["uid"].to_numpy() if "uid" in columns else None,
         cropped_from_box=facts["cropped_from_box"],
     )
+
+
+def check_key_list_is_free(path: Path) -> None:
+    """Refuse a name whose key list is that of another file: `kept.star` and `kept.cs` would share one.
+
+    Raises
+    ------
+    InputError
+        Naming the file that would lose its list, and with it who its rows are.
+    """
+    target = key_list_path(path)
+    if not target.is_file():
+        return
+    for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")):
+        is_other = other.is_file() and other.stem == path.stem and other.name != path.name
+        if is_other and other != target and read_key_list(other) is not None:
+            raise InputError(
+                f"{path}: its list of rows {target.name} would replace that of {other.name}; give an output "
+                "whose name differs before the suffix"
+            )
 
 
 def _fingerprint(path: Path) -> list[int]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import torch
 from cryoscape.errors import InputError
 from cryoscape.io.mrc import StackWriter, read_volume, write_volume
 from cryoscape.io.stack_list import write_stack_list
-from cryoscape.particles.keys import KeyList, write_key_list
+from cryoscape.particles.export import keys_of_selected
+from cryoscape.particles.keys import check_key_list_is_free, write_key_list
 from cryoscape.particles.memory import working_batch
 from cryoscape.particles.metadata import Particles
 from cryoscape.particles.readers import load_particles
@@ -98,7 +99,9 @@ def downsample(
             f"-D {box_size}: larger than the images of {source} ({stack.box_size} px): give a smaller box"
         )
     parts = _parts(particles, output, chunk, outdir)
+    keyed = output.with_suffix(".txt") if _has_list(output, chunk) else output
     _check_outputs(particles, output, parts)
+    check_key_list_is_free(keyed)
     check_free_space(output, len(stack) * box_size**2 * 4)
     pixel_size = stack.pixel_size_angstrom * stack.box_size / box_size
     for path in {output.parent, *(part.path.parent for part in parts)}:
@@ -107,7 +110,7 @@ def downsample(
     with ThreadPoolExecutor(usable_cores(max_threads)) as executor:
         bad = _write_stacks(stack, parts, box_size, pixel_size, batch_size, executor)
     seconds = max(time.monotonic() - start, 1e-9)
-    _write_lists(particles, stack, output, parts, box_size, chunk)
+    _write_lists(particles, stack, output, parts, box_size, keyed)
     _report_bad(particles.row[bad])
     logger.info(
         "%d images %d -> %d px, %.4g A/px, written to %s in %s (%.0f a second)",
@@ -173,6 +176,11 @@ def _check_request(source: Path, box_size: int, output: Path, chunk: int | None)
         raise InputError(f"{output}: a .star output needs a .star input, not {source}")
     if chunk is not None and chunk < 1:
         raise InputError(f"--chunk {chunk}: expected a positive number of images")
+
+
+def _has_list(output: Path, chunk: int | None) -> bool:
+    suffix = output.suffix.lower()
+    return suffix == ".txt" or (chunk is not None and suffix != ".star")
 
 
 def _parts(particles: Particles, output: Path, chunk: int | None, outdir: Path | None) -> list[_Part]:
@@ -245,20 +253,20 @@ def _write_lists(
     output: Path,
     parts: list[_Part],
     box_size: int,
-    chunk: int | None,
+    keyed: Path,
 ) -> None:
-    """List file or star file of the stacks, and the key list that keeps the original rows."""
-    cropped_from = stack.source_box_size if stack.source_box_size % 2 else None
-    keyed = output
+    """List file or star file of the stacks, and the key list of `keyed` that keeps the original rows."""
+    keys = keys_of_selected(particles)
+    if stack.source_box_size % 2:
+        keys = replace(keys, cropped_from_box=stack.source_box_size)
     if output.suffix.lower() == ".star":
         places = [(part.path, part.stop - part.start) for part in parts]
         write_downsampled_star(particles, places, output, stack.source_box_size, box_size)
-        cropped_from = None
-    elif output.suffix.lower() == ".txt" or chunk is not None:
-        keyed = output.with_suffix(".txt")
+        keys = replace(keys, cropped_from_box=None)
+    elif keyed.suffix.lower() == ".txt":
         names = [Path(os.path.relpath(part.path, keyed.parent)).as_posix() for part in parts]
         write_stack_list(keyed, names)
-    write_key_list(keyed, KeyList.of(particles, cropped_from))
+    write_key_list(keyed, keys)
 
 
 def _report_bad(rows: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from cryoscape.io.legacy_pickle import write_ctf, write_poses
 from cryoscape.particles.checks import check_ctf, check_poses
 from cryoscape.particles.from_cryosparc import particles_from_cryosparc
 from cryoscape.particles.from_star import Overrides, particles_from_star
-from cryoscape.particles.keys import KeyList, write_key_list
+from cryoscape.particles.keys import KeyList, check_key_list_is_free, write_key_list
 from cryoscape.particles.metadata import CtfTable, Particles, Poses
 from cryoscape.physics.ctf import contrast_transfer
 
@@ -120,6 +120,7 @@ def _check_output(source: Path, output: Path) -> None:
         raise InputError(f"{output}: the output must end in .pkl")
     if not source.exists():
         raise InputError(f"{source}: no such file")
+    check_key_list_is_free(output)
 
 
 def _save_poses(particles: Particles, output: Path) -> ParseResult:
