@@ -1,6 +1,7 @@
 """A finished run folder of a linear engine, made without training."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,8 +43,8 @@ def latent_table(states: bool = False) -> LatentTable:
     )
 
 
-def write_linear_run(folder: Path, engine: str = "subspace") -> Path:
-    """Every file of a finished run but its log."""
+def write_linear_run(folder: Path, engine: str = "subspace", **images: Any) -> Path:
+    """Every file of a finished run but its log; ``images`` are entries of dataset_args."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = 2 * np.arange(N, dtype=np.int64)
     write_run_files(
@@ -51,7 +52,7 @@ def write_linear_run(folder: Path, engine: str = "subspace") -> Path:
         engine=engine,
         box_size=BOX,
         model_args={"zdim": ZDIM},
-        dataset_args={"particles": "s.mrcs", "invert_data": True},
+        dataset_args={"particles": "s.mrcs", "invert_data": True, **images},
         training={"seed": 4, "mask": "solvent"},
         record={"command": ["cryoscape", f"train_{engine}"], "pixel_size_angstrom": PIXEL_SIZE_ANGSTROM},
         rows=rows,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 
 from cryoscape.errors import InputError
 from cryoscape.typing import Volume
@@ -108,6 +109,8 @@ def _fourier_crop(volume: Volume, box: int) -> np.ndarray:
 
 
 def _low_pass(volume: Volume, cycles_per_pixel: float) -> np.ndarray:
-    axis = np.fft.fftshift(np.fft.fftfreq(len(volume)))
-    squared = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
-    return _centred_inverse(_centred_transform(volume) * (squared <= cycles_per_pixel**2))
+    """Keep frequencies up to a radius: a hard sphere."""
+    n = len(volume)
+    full, half = scipy.fft.fftfreq(n) ** 2, scipy.fft.rfftfreq(n) ** 2
+    inside = full[:, None, None] + full[:, None] + half <= cycles_per_pixel**2
+    return np.asarray(scipy.fft.irfftn(scipy.fft.rfftn(volume) * inside, s=volume.shape))

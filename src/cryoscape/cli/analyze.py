@@ -1,7 +1,7 @@
 """`cryoscape analyze`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -26,6 +26,7 @@ def analyze(
     skip_vol: bool = False,
     skip_umap: bool = False,
     vol_start_index: int = 0,
+    maps: Literal["decoder", "regression"] = "decoder",
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -73,6 +74,9 @@ def analyze(
         Compute no UMAP.
     vol_start_index
         Number of the first map of each folder.
+    maps
+        `decoder`: what the model predicts; `regression`: corrected by the particles near each point, with
+        half maps, FSC and maps.csv (runs of train_subspace, whose images must be where they were).
     seed
         Of k-means, the mixture and UMAP.
     device
@@ -94,6 +98,7 @@ def analyze(
         pixel_size_angstrom=apix,
         maps=MapOptions(downsample, flip, flip_legacy, invert, low_pass, crop),
         vol_start_index=vol_start_index,
+        maps_from=maps,
         seed=seed,
     )
     run_analysis(run, None if epoch < 0 else epoch, options, output=output, device=device, force=force)

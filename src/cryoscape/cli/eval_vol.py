@@ -1,7 +1,7 @@
 """`cryoscape eval_vol`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -28,6 +28,7 @@ def eval_vol(
     crop: int | None = None,
     prefix: str = "vol_",
     vol_start_index: int = 0,
+    maps: Literal["decoder", "regression"] = "decoder",
     device: str = "auto",
     verbose: Annotated[bool, Parameter(name=["-v", "--verbose"])] = False,
 ) -> None:
@@ -73,6 +74,9 @@ def eval_vol(
         Of file names.
     vol_start_index
         Number of the first map.
+    maps
+        `decoder`: what the model predicts; `regression`: corrected by the particles near each point, with
+        half maps, FSC and maps.csv (runs of train_subspace, whose images must be where they were).
     device
         auto, cpu, cuda or mps.
     verbose
@@ -101,5 +105,6 @@ def eval_vol(
             prefix=prefix,
             start_index=vol_start_index,
             device=device,
+            maps=maps,
         )
     )

@@ -6,6 +6,7 @@ and latents.parquet. Nothing in these files is executed.
 """
 
 import json
+import logging
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,8 @@ from cryoscape.engines.volume_source import VolumeSource, engine_name, open_volu
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import read_config_pickle, read_ctf, read_latents, read_rows
 from cryoscape.typing import Latents, PathLikeStr, Rows
+
+logger = logging.getLogger("cryoscape")
 
 ROWS_FILE = "rows.npy"
 RUN_FILE = "run.json"
@@ -157,6 +160,11 @@ class LoadedRun:
         """Name of the engine that made the run."""
         return engine_name(self.config)
 
+    def training_pixel_size(self, given: float | None, maps_wanted: bool = True) -> float:
+        """Pixel size of the training images in angstrom; see `choose_pixel_size`."""
+        known = self.pixel_size_angstrom if self.pixel_size_known else None
+        return choose_pixel_size(given, known, maps_wanted)
+
 
 def load_run(path: PathLikeStr, epoch: int | None = None, device: str = "auto") -> LoadedRun:
     """Load weights and latents of one epoch of a run folder, or of a run without epochs.
@@ -248,6 +256,22 @@ def read_run_config(path: PathLikeStr) -> dict[str, Any]:
             f"{path}: not the configuration of a training run, it lacks {', '.join(sorted(missing))}"
         )
     return dict(config)
+
+
+def choose_pixel_size(given: float | None, known: float | None, maps_wanted: bool = True) -> float:
+    """Pixel size as given with --Apix, else as known, else 1 A; says so where they disagree or none is known.
+
+    Raises InputError for one that is not above 0.
+    """
+    if given is None:
+        if known is None and maps_wanted:
+            logger.warning("The run does not know its pixel size: maps get 1 A; give --Apix")
+        return known or 1.0
+    if not given > 0:
+        raise InputError(f"--Apix: a pixel size must be above 0 A, found {given:g}")
+    if known is not None and abs(given - known) > 1e-3 * known:
+        logger.warning("--Apix %g is used, but the run's images have %g A a pixel", given, known)
+    return given
 
 
 def pixel_size_from_config(config: dict[str, Any], folder: Path | None = None) -> float | None:

@@ -41,6 +41,7 @@ from cryoscape.workflows.analyze_results import (
 from cryoscape.workflows.analyze_settings import AnalyzeOptions, analysis_settings, check_analysis_folder
 from cryoscape.workflows.notebook_files import write_notebooks
 from cryoscape.workflows.progress import format_seconds
+from cryoscape.workflows.regressed_maps import check_images, images_of
 
 __all__ = ["AnalyzeOptions", "AnalyzeResult", "analyze", "analyze_loaded"]
 
@@ -105,9 +106,11 @@ def analyze_loaded(
         )
     if options.gmm is not None and options.gmm < 1:
         raise InputError(f"--gmm: the number of clusters must be at least 1, found {options.gmm}.")
-    native = _native_pixel_size(run, options)
+    native = run.training_pixel_size(options.pixel_size_angstrom, not options.skip_vol)
     if not options.skip_vol:
         check_map_options(options.maps, run.source.box_size, native)
+        if options.maps_from == "regression":
+            check_images(run, images_of(run))
     settings = analysis_settings(run, options, native)
     reuse_umap = check_analysis_folder(folder, settings, force)
     results = _compute(run, options, native)
@@ -121,7 +124,7 @@ def analyze_loaded(
     write_particles(folder, results, layout)
     map_sets: tuple[MapSet, ...] = ()
     if not options.skip_vol:
-        map_sets = write_map_sets(folder, run.source, results, options.maps, options.vol_start_index)
+        map_sets = write_map_sets(folder, run, results, options)
 
     from cryoscape.workflows.analyze_report import write_pictures
 
@@ -205,20 +208,6 @@ def _paths(
             )
         paths.append(Path1D(component, points, near))
     return tuple(paths)
-
-
-def _native_pixel_size(run: LoadedRun, options: AnalyzeOptions) -> float:
-    """Pixel size of the training images: from the run, or as given (with a warning where they disagree)."""
-    given, known = options.pixel_size_angstrom, run.pixel_size_angstrom
-    if given is None:
-        if not run.pixel_size_known and not options.skip_vol:
-            logger.warning("The run does not know its pixel size: maps get 1 A; give --Apix")
-        return known
-    if not given > 0:
-        raise InputError(f"--Apix: a pixel size must be above 0 A, found {given:g}.")
-    if run.pixel_size_known and abs(given - known) > 1e-3 * known:
-        logger.warning("--Apix %g is used, but the run's images have %g A a pixel", given, known)
-    return given
 
 
 def _umap(folder: Path, z: Latents, options: AnalyzeOptions, reuse: bool) -> np.ndarray | None:

@@ -230,6 +230,10 @@ def _facts(run: LoadedRun, results: Results, map_sets: tuple[MapSet, ...]) -> Re
             ("Pixel size of maps", f"{map_sets[0].pixel_size_angstrom:.4g} Å"),
             ("Contour level", f"{map_sets[0].level:.3g}"),
         ]
+        found = [x for one in map_sets for x in one.resolutions_angstrom]
+        if found:
+            span = f"{min(found):.1f} to {max(found):.1f} Å at FSC 0.143 of half maps"
+            items.append(("Maps by regression", span))
     return ReportFacts(items)
 
 

@@ -14,10 +14,12 @@ from cryoscape.analysis.traversal import Spacing
 from cryoscape.engines.run_folder import LoadedRun
 from cryoscape.errors import InputError
 from cryoscape.workflows.analyze_results import SETTINGS_FILE
+from cryoscape.workflows.regressed_maps import MapsFrom
 
 # settings that change files of the same name; others (more clusters, maps after --skip-vol) only add files
 _REPLACING = (
     "maps",
+    "maps_from",
     "vol_start_index",
     "seed",
     "n_per_pc",
@@ -51,6 +53,8 @@ class AnalyzeOptions:
     """Pixel size of the training images; None: from the run."""
     maps: MapOptions = field(default_factory=MapOptions)
     """Hand, sign, resolution and box of the maps."""
+    maps_from: MapsFrom = "decoder"
+    """What maps are made of; with "regression", half maps, FSC and maps.csv are written as well."""
     vol_start_index: int = 0
     """Number in the name of the first map of each folder."""
     seed: int = 0
@@ -90,7 +94,8 @@ def check_analysis_folder(folder: Path, settings: dict[str, Any], force: bool) -
     if not same_latents:
         raise InputError(f"{folder}: holds the analysis of other latents; {way_out}.")
     now = settings["options"]
-    differing = [name for name in _REPLACING if before.get(name) != now[name]]
+    usual = asdict(AnalyzeOptions())  # of options that an earlier version did not have
+    differing = [name for name in _REPLACING if before.get(name, usual[name]) != now[name]]
     if differing:
         raise InputError(
             f"{folder}: holds an analysis with other settings ({', '.join(differing)}); {way_out}."

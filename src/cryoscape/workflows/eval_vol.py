@@ -1,18 +1,34 @@
 """Write density maps of a trained model at given latent coordinates."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cryoscape.engines.run_folder import RunFolder, pixel_size_from_config, read_run_config
+from cryoscape.analysis.maps import MapOptions, check_map_options, finish_map
+from cryoscape.engines.run_folder import (
+    RunFolder,
+    choose_pixel_size,
+    load_run,
+    pixel_size_from_config,
+    read_run_config,
+)
 from cryoscape.engines.volume_source import VolumeSource, open_volume_source
 from cryoscape.errors import InputError
 from cryoscape.io.mrc import write_volume
-from cryoscape.typing import Latents, Volume
+from cryoscape.typing import Latents
 from cryoscape.workflows.progress import progress
+from cryoscape.workflows.reconstruct_files import write_map, write_maps_table
+from cryoscape.workflows.regressed_maps import (
+    MapsFrom,
+    check_images,
+    images_of,
+    linear_maps_of,
+    preprocessing_of,
+    regression_of,
+)
 from cryoscape.workflows.weights import find_weights
 
 logger = logging.getLogger("cryoscape")
@@ -32,6 +48,7 @@ class EvalVolRequest:
     flip : mirror z about voxel D//2, so that the centre stays; flip_legacy reverses the z axis, which moves
         the centre of even boxes by a voxel, as upstream does.
     low_pass_angstrom : cut all frequencies beyond this resolution.
+    maps : what maps are made of; with "regression", half maps, FSC and maps.csv are written as well.
     """
 
     weights: Path
@@ -52,6 +69,12 @@ class EvalVolRequest:
     prefix: str = "vol_"
     start_index: int = 0
     device: str = "auto"
+    maps: MapsFrom = "decoder"
+
+    @property
+    def options(self) -> MapOptions:
+        """What is done to maps that come in the box asked for."""
+        return MapOptions(None, self.flip, self.flip_legacy, self.invert, self.low_pass_angstrom, self.crop)
 
 
 @dataclass(frozen=True)
@@ -63,26 +86,55 @@ class EvalVolResult:
 
 
 def eval_vol(request: EvalVolRequest) -> EvalVolResult:
-    """Evaluate the model at each latent, post-process and write <prefix>000.mrc, 001...
+    """Make the map at each latent, post-process and write <prefix>000.mrc, 001...
 
     Raises
     ------
     InputError : no or several ways to give z, wrong number of values, unusable box sizes or files.
     """
     latents = read_requested_latents(request)
+    if request.maps == "regression":
+        return _regressed(request, latents)
     source = _open_source(request)
-    if latents.shape[1] != source.zdim:
-        raise InputError(f"z has {latents.shape[1]} values, the model's zdim is {source.zdim}")
-    if request.crop is not None and not (0 < request.crop <= source.box_size and request.crop % 2 == 0):
-        raise InputError(f"--crop {request.crop}: expected an even box of at most {source.box_size} px")
-    files = _output_files(request, len(latents))
-    voxel = source.pixel_size_angstrom
-    offset = 0 if request.crop is None else source.box_size // 2 - request.crop // 2
+    _check_columns(latents, source.zdim)
+    check_map_options(request.options, source.box_size, source.pixel_size_angstrom)
+    files, voxel = _output_files(request, len(latents)), source.pixel_size_angstrom
     with progress(len(latents), "maps") as update:
         for i, (path, one) in enumerate(zip(files, latents, strict=True)):
-            volume = finish_volume(source.volumes(one[None])[0], voxel, request)
-            write_volume(path, volume, voxel, (offset * voxel,) * 3)
+            made = finish_map(source.volumes(one[None])[0], voxel, request.options)
+            write_volume(path, made.volume, voxel, made.origin_angstrom)
             update(i + 1)
+    logger.info("%d maps of %.4g A a voxel in %s", len(files), voxel, files[0].parent)
+    return EvalVolResult(tuple(files), voxel)
+
+
+def _check_columns(latents: Latents, zdim: int) -> None:
+    if latents.shape[1] != zdim:
+        raise InputError(f"z has {latents.shape[1]} values, the model's zdim is {zdim}")
+
+
+def _regressed(request: EvalVolRequest, latents: Latents) -> EvalVolResult:
+    """Maps from the particles near each latent, with half maps, FSC and maps.csv."""
+    _, folder = find_weights(request.weights)
+    run = load_run(folder)
+    _check_columns(latents, linear_maps_of(run).zdim)
+    native = run.training_pixel_size(request.pixel_size_angstrom)
+    options = replace(request.options, downsample=request.downsample)
+    check_map_options(options, run.source.box_size, native)
+    images = images_of(run)
+    check_images(run, images)
+    files = _output_files(request, len(latents))
+    made = regression_of(run, images, preprocessing_of(run), files[0].parent, native)
+    done = []
+    with progress(len(latents), "maps") as update:
+        for path, found in zip(
+            files, made.regression.at_points(torch.from_numpy(latents).float()), strict=True
+        ):
+            done.append(write_map(path.parent, path.stem, found, made.pixel_size_angstrom, options))
+            logger.info("%s", done[-1].line())
+            update(len(done))
+    write_maps_table(files[0].parent, done)
+    voxel = made.pixel_size_angstrom * made.store.box_size / (options.downsample or made.store.box_size)
     logger.info("%d maps of %.4g A a voxel in %s", len(files), voxel, files[0].parent)
     return EvalVolResult(tuple(files), voxel)
 
@@ -126,13 +178,8 @@ def _read_zfile(path: Path) -> Latents:
 def _open_source(request: EvalVolRequest) -> VolumeSource:
     weights, folder = find_weights(request.weights)
     config = read_run_config(request.config or folder)
-    known = _known_pixel_size(folder, config)
-    given = request.pixel_size_angstrom
-    if given is not None and known is not None and abs(given - known) > 1e-3 * known:
-        logger.warning("--Apix %g is used, but the run's images have %g A a pixel", given, known)
-    if given is None and known is None:
-        logger.warning("pixel size not known from the run; maps are written with 1 A a voxel, give --Apix")
-    source = open_volume_source(weights, config, given or known or 1.0, request.device)
+    pixel_size = choose_pixel_size(request.pixel_size_angstrom, _known_pixel_size(folder, config))
+    source = open_volume_source(weights, config, pixel_size, request.device)
     return source if request.downsample is None else source.downsampled(request.downsample)
 
 
@@ -152,31 +199,3 @@ def _output_files(request: EvalVolRequest, n: int) -> list[Path]:
         raise InputError(f"{request.output}: is a file; -o must name a folder or a .mrc file")
     request.output.mkdir(parents=True, exist_ok=True)
     return [request.output / f"{request.prefix}{request.start_index + i:03d}.mrc" for i in range(n)]
-
-
-def finish_volume(volume: Volume, voxel_angstrom: float, request: EvalVolRequest) -> Volume:
-    """Mirror, invert, low-pass and crop one map, in this order."""
-    if request.flip_legacy:
-        volume = volume[::-1]
-    elif request.flip:
-        # index i -> D - i, so voxel D//2 stays; the plane at -D/2 wraps onto itself.
-        volume = np.roll(volume[::-1], 1, axis=0)
-    if request.invert:
-        volume = -volume
-    if request.low_pass_angstrom is not None:
-        volume = _low_pass(volume, voxel_angstrom / request.low_pass_angstrom)
-    if request.crop is not None:
-        start = volume.shape[0] // 2 - request.crop // 2
-        inside = slice(start, start + request.crop)
-        volume = volume[inside, inside, inside]
-    return np.ascontiguousarray(volume, dtype=np.float32)
-
-
-def _low_pass(volume: Volume, cutoff: float) -> Volume:
-    """Keep frequencies of at most `cutoff` cycles a voxel (a hard sphere)."""
-    n = volume.shape[0]
-    full, half = torch.fft.fftfreq(n), torch.fft.rfftfreq(n)
-    radius = (full[:, None, None].square() + full[:, None].square() + half.square()).sqrt()
-    transform = torch.fft.rfftn(torch.from_numpy(np.ascontiguousarray(volume))) * (radius <= cutoff)
-    filtered: Volume = torch.fft.irfftn(transform, s=(n, n, n)).numpy()
-    return filtered

@@ -2,18 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cryoscape.engines.latent_table import LatentTable
-from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.regression.fit import RegressedMap, Regression
 from cryoscape.engines.run_folder import LoadedRun, load_run
-from cryoscape.engines.subspace.config import SubspaceConfig
-from cryoscape.engines.subspace.start import whole_mask
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import read_rows
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
@@ -21,8 +17,8 @@ from cryoscape.typing import Rows
 from cryoscape.workflows.backproject import BackprojectRequest, backproject
 from cryoscape.workflows.eval_vol import EvalVolRequest, read_requested_latents
 from cryoscape.workflows.reconstruct_files import ReconstructedMap, check_folder, write_list, write_map
-from cryoscape.workflows.train_subspace_plan import read_mask
-from cryoscape.workflows.training_images import FoundImages, ImageSource, find_images, load_images
+from cryoscape.workflows.regressed_maps import linear_maps_of, regression_of
+from cryoscape.workflows.training_images import FoundImages, ImageSource, find_images
 
 logger = logging.getLogger("cryoscape")
 
@@ -72,24 +68,20 @@ def reconstruct(request: ReconstructRequest) -> tuple[ReconstructedMap, ...]:
         )
         return ()
     run = load_run(request.run)
-    maps = _linear_maps(run)
+    linear_maps_of(run)
     points = _points(request, run)
     images = find_images(ImageSource(request.particles, request.poses, request.ctf, None, request.datadir))
     if request.box_size is not None and request.box_size != images.box_size:
         raise InputError(
             f"--box {request.box_size}: the images have {images.box_size} px; give particles of that box"
         )
-    if images.box_size < maps.box_size:
-        raise InputError(
-            f"{request.particles}: images of {images.box_size} px, the run was made at {maps.box_size}; "
-            "give the same or a larger box"
-        )
     chosen = None if request.ind is None else read_rows(request.ind)
     pixel_size = _pixel_size(images, run)
-    regression, store = _prepare(request, run, maps, images)
+    treatment = PreprocessConfig(invert=request.invert)
+    made = regression_of(run, images, treatment, request.output, run.pixel_size_angstrom)
     done = []
-    for number, found in enumerate(_maps(regression, store, points, chosen)):
-        done.append(write_map(request.output, number, found, pixel_size))
+    for number, found in enumerate(_maps(made.regression, made.store, points, chosen)):
+        done.append(write_map(request.output, f"map_{number:03d}", found, pixel_size, confidence=True))
         logger.info("%s", done[-1].line())
     write_list(request.output, done)
     logger.info("%d maps of %.4g A a voxel in %s", len(done), pixel_size, request.output)
@@ -110,15 +102,6 @@ def _check(request: ReconstructRequest) -> None:
         raise InputError(f"reconstruct {given[0]}: a point needs the run it lies in; give --run")
 
 
-def _linear_maps(run: LoadedRun) -> LinearMaps:
-    if not isinstance(run.source, LinearMaps) or run.latents is None or run.latents.covariance is None:
-        raise InputError(
-            f"{run.folder.path}: a run of {run.engine}; expected one of train_subspace, whose latents have "
-            "covariances"
-        )
-    return run.source
-
-
 def _points(request: ReconstructRequest, run: LoadedRun) -> np.ndarray | None:
     if request.ind is not None:
         return None
@@ -136,52 +119,6 @@ def _pixel_size(images: FoundImages, run: LoadedRun) -> float:
     if sizes is not None:
         return float(np.median(sizes))
     return run.pixel_size_angstrom * run.source.box_size / images.box_size
-
-
-def _prepare(
-    request: ReconstructRequest, run: LoadedRun, maps: LinearMaps, images: FoundImages
-) -> tuple[Regression, FourierStore]:
-    """The run's particles in the images given, in the run's order, and the predictions of half sets."""
-    beyond = run.original_rows.max(initial=-1)
-    if beyond >= images.particles.n_original:
-        raise InputError(
-            f"{request.particles}: {images.particles.n_original} particles, the run used row {beyond}; "
-            "give the particles the run was trained on"
-        )
-    store = load_images(images, PreprocessConfig(invert=request.invert), request.output, False)
-    kept = np.isin(run.original_rows, store.particles.row)
-    store = store.select_original(run.original_rows[kept])
-    mask_name = str(run.config.get("training", {}).get("mask", "solvent"))
-    given = None
-    if mask_name not in ("solvent", "sphere"):
-        given = _larger(read_mask(Path(mask_name), maps.box_size, None), images.box_size)
-    config = SubspaceConfig(mask="sphere" if mask_name == "sphere" else "solvent")
-    if run.latents is None:
-        raise InputError(f"{run.folder.path}: no table of latents")
-    latents = _rows_of(run.latents, kept)
-    mask = whole_mask(store, config, given)
-    if not bool(mask.any()):
-        logger.warning("no density stands out of the mean map: maps may differ within a sphere")
-        mask = whole_mask(store, SubspaceConfig(mask="sphere"), None)
-    return Regression(store, latents, maps, mask), store
-
-
-def _larger(mask: torch.Tensor, box: int) -> torch.Tensor:
-    size = (box,) * 3
-    return torch.nn.functional.interpolate(mask[None, None], size, mode="trilinear")[0, 0].clamp(0, 1)
-
-
-def _rows_of(latents: LatentTable, kept: np.ndarray) -> LatentTable:
-    covariance = None if latents.covariance is None else latents.covariance[kept]
-    return replace(
-        latents,
-        mean=latents.mean[kept],
-        covariance=covariance,
-        log_likelihood=latents.log_likelihood[kept],
-        contrast=latents.contrast[kept],
-        junk_score=latents.junk_score[kept],
-        state=None if latents.state is None else latents.state[kept],
-    )
 
 
 def _maps(
