@@ -10,11 +10,13 @@ import pytest
 from sklearn.metrics import adjusted_mutual_info_score
 
 from cryoscape.analysis.maps import MapOptions, mirror_z
+from cryoscape.engines.latent_table import LatentTable, write_latents
 from cryoscape.engines.run_folder import LoadedRun, RunFolder
 from cryoscape.errors import InputError
-from cryoscape.io.legacy_pickle import load_pickles
+from cryoscape.io.legacy_pickle import load_pickles, write_array_pickle
 from cryoscape.io.mrc import read_volume
 from cryoscape.workflows.analyze import AnalyzeOptions, analyze_loaded
+from cryoscape.workflows.pc_traversal import pc_traversal
 
 BOX, PIXEL = 16, 4.0
 SMALL = AnalyzeOptions(ksample=4, n_per_pc=3)
@@ -144,6 +146,28 @@ def check_particles(run, out):
     assert layout.dtype == np.float32
     np.testing.assert_array_equal(table[["umap1", "umap2"]], layout)
     assert len(pd.read_csv(out / "particles.txt", sep="\t")) == len(run.z)
+
+
+@pytest.mark.parametrize("knows_covariances", [True, False])
+def test_points_of_paths_are_supported_as_pc_traversal_counts_them(
+    make_run, tmp_path, no_pictures, knows_covariances
+):
+    run, _ = make_run(epoch=None)
+    n, zdim = run.z.shape
+    table = None
+    if knows_covariances:
+        wide = np.broadcast_to(0.09 * np.eye(zdim, dtype=np.float32), (n, zdim, zdim))
+        ones = np.ones(n)
+        table = LatentTable(run.z, np.ascontiguousarray(wide), ones, ones, ones)
+        write_latents(run.folder.path, table, run.original_rows)
+    else:
+        write_array_pickle(run.folder.path / "z.pkl", run.z)
+    analyze_loaded(replace(run, latents=table), tmp_path / "a", NUMBERS_ONLY)
+    pc_traversal(run.folder.path / "z.pkl", tmp_path / "pc", components=[1], n_points=3)
+    path = pd.read_parquet(tmp_path / "a" / "pc1" / "path.parquet")
+    alone = pd.read_parquet(tmp_path / "pc" / "pc1_support.parquet")
+    assert list(path["particles"]) == list(alone["particles"])
+    assert len(set(path["particles"])) > 1
 
 
 @pytest.mark.parametrize("zdim", [1, 2])

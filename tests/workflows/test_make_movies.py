@@ -36,7 +36,7 @@ def n_frames(path: Path) -> int:
 
 def test_maps_of_a_folder_come_by_number_with_their_particles(tmp_path):
     write_maps(tmp_path, ["vol_002.mrc", "vol_010.mrc", "vol_009.mrc", "vol_mean.mrc"])
-    pd.DataFrame({"particles_within_radius": [7, 8, 9]}).to_parquet(tmp_path / "path.parquet")
+    pd.DataFrame({"particles": [7, 8, 9]}).to_parquet(tmp_path / "path.parquet")
     series = series_of_folder(tmp_path)
     assert series.names == ("Map 2", "Map 9", "Map 10")
     assert series.pixel_size_angstrom == PIXEL_SIZE_ANGSTROM

@@ -21,7 +21,7 @@ from cryoscape.analysis.embedding import (
 )
 from cryoscape.analysis.maps import check_map_options
 from cryoscape.analysis.mixture import Mixture, cluster_gmm
-from cryoscape.analysis.neighbours import support, typical_radius
+from cryoscape.analysis.path_support import path_support
 from cryoscape.analysis.traversal import pc_path
 from cryoscape.engines.run_folder import LoadedRun, load_run
 from cryoscape.errors import InputError
@@ -157,7 +157,6 @@ def _compute(run: LoadedRun, options: AnalyzeOptions, native: float) -> Results:
     if options.gmm is not None:
         mixture = cluster_gmm(run.z, options.gmm, seed=options.seed)
         _say_if_fewer(mixture.clusters)
-    radius = typical_radius(run.z)
     imaging = read_imaging(run)
     return Results(
         z=run.z,
@@ -165,8 +164,7 @@ def _compute(run: LoadedRun, options: AnalyzeOptions, native: float) -> Results:
         original_rows=run.original_rows,
         components=components,
         clusters=clusters,
-        paths=_paths(run.z, components, options, radius),
-        support_radius=radius,
+        paths=_paths(run, components, options),
         native_pixel_size_angstrom=native,
         latents=run.latents,
         mixture=mixture,
@@ -182,10 +180,9 @@ def _say_if_fewer(clusters: Clusters) -> None:
         )
 
 
-def _paths(
-    z: Latents, components: PrincipalComponents, options: AnalyzeOptions, radius: float
-) -> tuple[Path1D, ...]:
-    n_paths = min(options.pc, z.shape[1])
+def _paths(run: LoadedRun, components: PrincipalComponents, options: AnalyzeOptions) -> tuple[Path1D, ...]:
+    covariance = None if run.latents is None else run.latents.covariance
+    n_paths = min(options.pc, run.z.shape[1])
     if n_paths < options.pc:
         logger.warning("Only %d of %d components: the latent space has no more", n_paths, options.pc)
     paths = []
@@ -197,16 +194,16 @@ def _paths(
             limits_percentile=options.limits_percentile,
             spacing=options.spacing,
         )
-        near = support(z, points, radius)
-        if not near.all():
+        found = path_support(run.z, points, covariance)
+        empty = int((found.particles == 0).sum())
+        if empty:
             logger.warning(
-                "PC%d: %d of %d points of the path have no particle within %.3g: read their maps with care",
+                "PC%d: no particle supports %d of %d points of the path: read their maps with care",
                 component,
-                int((near == 0).sum()),
-                len(near),
-                radius,
+                empty,
+                len(points),
             )
-        paths.append(Path1D(component, points, near))
+        paths.append(Path1D(component, points, found))
     return tuple(paths)
 
 

@@ -212,9 +212,9 @@ def _tiles_and_montage(
         swatches = cluster_colors(clusters.k)[shown]
     else:
         path = next(p for p in results.paths if f"pc{p.component}" == map_set.name)
-        captions = [f"{path.support[i]:,} near" for i in shown]
+        captions = [f"{path.support.particles[i]:,} near" for i in shown]
         title = f"Maps along principal component {path.component}"
-        counted = f"; near: particles within {results.support_radius:.2g} latent units"
+        counted = f"; near: particles {path.support.measure}"
     montage = plot_montage(
         pictures,
         names,

@@ -205,11 +205,7 @@ def _path_section(
     share = 100 * results.components.explained[i - 1]
     blocks: list[Block] = []
     if frames:
-        blocks.append(
-            ReportMovie(
-                frames, f"Along PC{i}. Near: particles within {results.support_radius:.2g} latent units."
-            )
-        )
+        blocks.append(ReportMovie(frames, f"Along PC{i}. Near: particles {path.support.measure}."))
     blocks += album.figure(f"pc{i}/pca_traversal.png", "Points of the path on the principal components.")
     blocks += album.figure(f"pc{i}/umap.png", f"UMAP coloured by PC{i}.")
     blocks += album.figure(f"pc{i}/scores.png", f"Particles along PC{i} and the points of the path.")

@@ -13,6 +13,7 @@ from cryoscape.analysis.clustering import Clusters
 from cryoscape.analysis.embedding import PrincipalComponents
 from cryoscape.analysis.leakage import Foretold
 from cryoscape.analysis.mixture import Mixture
+from cryoscape.analysis.path_support import PathSupport
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
@@ -27,11 +28,11 @@ _QUALITY = ("log_likelihood", "contrast", "junk_score")
 
 @dataclass(frozen=True)
 class Path1D:
-    """Points along a principal component (1-based) and the particles near each."""
+    """Points along a principal component (1-based) and the particles that support each."""
 
     component: int
     z: Latents
-    support: np.ndarray
+    support: PathSupport
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,6 @@ class Results:
     Attributes
     ----------
     original_rows : row of the original input of each row of z.
-    support_radius : distance in latent units within which particles support a point of a path.
     native_pixel_size_angstrom : of the model's box, before any downsampling of the maps.
     latents : what the engine says of each particle beside z; None where it says nothing.
     mixture : clusters by a Gaussian mixture; None where not asked for.
@@ -72,7 +72,6 @@ class Results:
     components: PrincipalComponents
     clusters: Clusters
     paths: tuple[Path1D, ...]
-    support_radius: float
     native_pixel_size_angstrom: float
     latents: LatentTable | None = None
     mixture: Mixture | None = None
@@ -152,7 +151,7 @@ def write_numbers(folder: Path, results: Results) -> None:
             {
                 "point": np.arange(len(path_1d.z)),
                 f"pc{path_1d.component}": results.components.transform(path_1d.z)[:, path_1d.component - 1],
-                "particles_within_radius": path_1d.support,
+                "particles": path_1d.support.particles,
             }
         )
         write_table(place / "path", table)

@@ -121,7 +121,7 @@ def _counts_in(folder: Path, n: int) -> Counts | None:
         ("clusters.parquet", "particles", "particles"),
         ("states.parquet", "particles", "particles"),
         ("states.csv", "particles", "particles"),
-        ("path.parquet", "particles_within_radius", "particles near"),
+        ("path.parquet", "particles", "particles near"),
         ("maps.csv", "n_near", "particles near"),
     )
     for name, column, words in tables:
