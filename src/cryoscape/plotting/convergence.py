@@ -68,7 +68,7 @@ def plot_shifts(
         _epochs(ax)
         _plateau(ax, start, False)
         if start is not None or reference is not None or len(epoch) >= 8:
-            ax.legend(loc="best", fontsize=7.5)
+            ax.legend(loc="best", fontsize=7.5, frameon=True, edgecolor="none", framealpha=0.85)
     between = "successive epochs" if step == 1 else f"epochs {step} apart"
     figure.suptitle(f"Shifts of particles in latent space between {between}", x=0.01, ha="left", fontsize=9)
     return figure
@@ -128,8 +128,9 @@ def plot_fsc_grid(
     panels[0, 0].set_xticks(ticks, [f"{pixel_size_angstrom / t:.3g}" for t in ticks])
     figure.supxlabel("Resolution (Å)", fontsize=9.5)
     figure.supylabel("Fourier shell correlation", fontsize=9.5)
-    names = [f"{a} and {b}" for a, b in pairs]
     handles = [panels[0, 0].plot([], [], color=c)[0] for c in colors[: len(pairs)]]
+    handles += panels[0, 0].plot([], [], color="#9aa4b0", linewidth=0.8, linestyle=_DASHED)
+    names = [*(f"{a} and {b}" for a, b in pairs), "FSC 0.5"]
     figure.legend(handles, names, title="Epochs", loc="outside right center", fontsize=8)
     return figure
 

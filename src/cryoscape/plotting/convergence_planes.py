@@ -64,7 +64,7 @@ def plot_sketch(
     figure = new_figure(12.6, 3.7)
     panels = figure.subplots(1, 4)
     counts, smoothed = histograms
-    _histogram(figure, panels[0], counts, edges, f"Histogram, {len(counts)} bins an axis")
+    _histogram(figure, panels[0], counts, edges, f"Particles, {len(counts)} bins an axis")
     _histogram(figure, panels[1], smoothed, edges, "Smoothed")
     _histogram(None, panels[2], smoothed, edges, "Local maxima")
     found, kept = maxima
