@@ -124,7 +124,7 @@ def analyze_convergence(
             f"{run}: a run of the engine {loaded.engine} has no epochs to compare; its metrics.jsonl tells "
             "how it converged"
         )
-    native = _native_pixel_size(loaded, options)
+    native = loaded.training_pixel_size(options.pixel_size_angstrom, not options.skip_volgen)
     _check(loaded, options, native)
     compared = _compared_epochs(loaded, last, options)
     folder = output if output is not None else run / f"convergence.{last}"
@@ -240,19 +240,6 @@ def _tell_epochs(compared: ComparedEpochs) -> None:
         logger.info("Epoch %d is not saved: epoch %d takes its place", wanted, taken)
     if compared.missing:
         logger.warning("Epochs skipped, as they are not saved: %s", ", ".join(map(str, compared.missing)))
-
-
-def _native_pixel_size(run: LoadedRun, options: ConvergenceOptions) -> float:
-    given, known = options.pixel_size_angstrom, run.pixel_size_angstrom
-    if given is None:
-        if not run.pixel_size_known and not options.skip_volgen:
-            logger.warning("The run does not know its pixel size: maps get 1 A; give --Apix")
-        return known
-    if not given > 0:
-        raise InputError(f"--Apix: a pixel size must be above 0 A, found {given:g}.")
-    if run.pixel_size_known and abs(given - known) > 1e-3 * known:
-        logger.warning("--Apix %g is used, but the run's images have %g A a pixel", given, known)
-    return given
 
 
 def _settings(

@@ -2,8 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +14,11 @@ from cryoscape.analysis.leakage import (
     foretold,
     scalar_columns,
 )
-from cryoscape.engines.run_folder import LoadedRun, find_beside
+from cryoscape.engines.run_folder import LoadedRun
 from cryoscape.errors import InputError
 from cryoscape.particles.metadata import Particles
-from cryoscape.particles.readers import load_particles
-from cryoscape.particles.store import is_store, open_store
 from cryoscape.physics.rotations import relion_euler_from_matrix
+from cryoscape.workflows.run_particles import run_particles
 
 logger = logging.getLogger("cryoscape")
 
@@ -66,32 +63,12 @@ class Imaging:
 def read_imaging(run: LoadedRun) -> Imaging:
     """Poses and CTF of the run's particles; an empty answer and a line in the log where files are gone."""
     try:
-        particles = _particles(run.config.get("dataset_args", {}), run.folder.path)
-        particles = particles.select_original(run.original_rows)
+        particles = run_particles(run.folder, run.original_rows)
     except (InputError, OSError, KeyError) as error:
         logger.info("Nothing is said of poses and defocus: %s", str(error).splitlines()[0])
         return Imaging()
     extent_angstrom = run.pixel_size_angstrom * run.source.box_size
     return _imaging(particles, extent_angstrom)
-
-
-def _particles(dataset: dict[str, Any], folder: Path) -> Particles:
-    def path(name: str) -> Path | None:
-        return find_beside(str(dataset[name]), folder) if dataset.get(name) else None
-
-    source = path("particles")
-    if source is None:
-        raise InputError(f"{folder}: its configuration names no particles")
-    if is_store(source):
-        return open_store(source).particles
-    return load_particles(
-        source,
-        poses=path("poses"),
-        ctf=path("ctf"),
-        ind=path("ind"),
-        datadir=dataset.get("datadir"),
-        require_images=False,
-    )
 
 
 def _imaging(particles: Particles, extent_angstrom: float) -> Imaging:

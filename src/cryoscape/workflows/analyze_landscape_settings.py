@@ -74,7 +74,7 @@ def check_landscape(run: LoadedRun, options: LandscapeOptions) -> float:
             raise InputError(f"{flag}: must be {least} or more, found {value}")
     if min(options.mask.dilate_angstrom, options.mask.edge_angstrom) < 0:
         raise InputError("--dilate, --cosine-edge: distances must be 0 A or more")
-    native = training_pixel_size(run, options.pixel_size_angstrom)
+    native = run.training_pixel_size(options.pixel_size_angstrom)
     check_map_options(maps_of_landscape(run, options), run.source.box_size, native)
     return native
 
@@ -83,20 +83,6 @@ def maps_of_landscape(run: LoadedRun, options: LandscapeOptions) -> MapOptions:
     """Options of the maps with the box decided."""
     box = options.maps.downsample or min(DEFAULT_BOX, run.source.box_size)
     return replace(options.maps, downsample=None if box == run.source.box_size else box)
-
-
-def training_pixel_size(run: LoadedRun, given: float | None) -> float:
-    """Pixel size of the training images: from the run, or as given (with a warning where they disagree)."""
-    if given is None:
-        if not run.pixel_size_known:
-            logger.warning("The run does not know its pixel size: maps get 1 A; give --Apix")
-        return run.pixel_size_angstrom
-    if not given > 0:
-        raise InputError(f"--Apix: a pixel size must be above 0 A, found {given:g}")
-    known = run.pixel_size_angstrom
-    if run.pixel_size_known and abs(given - known) > 1e-3 * known:
-        logger.warning("--Apix %g is used, but the run's images have %g A a pixel", given, known)
-    return given
 
 
 REPLACING = (
