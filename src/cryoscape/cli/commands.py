@@ -71,6 +71,7 @@ COMMANDS = (
     Command("occupancy masks", "Analyse", "Masks about these."),
     Command("occupancy measure", "Analyse", "How much of each part is in each map."),
     Command("occupancy cluster", "Analyse", "Classes of maps and blocks of parts, heat map and scripts."),
+    Command("occupancy blocks", "Analyse", "Regions that come and go together, found without a model."),
     Command("pc_traversal", "Analyse", "Paths along principal components of the latent space."),
     Command("make_movies", "Analyse", "Movies of maps along a path or from cluster to cluster."),
     Command("export", "Analyse", "A selection as your own star or .cs file with fewer rows, all else kept."),

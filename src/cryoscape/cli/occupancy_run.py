@@ -123,7 +123,7 @@ def occupancy_run(
     force
         Replace an analysis that is in the folder.
     """
-    from cryoscape.errors import InputError
+    from cryoscape.workflows.occupancy_ensemble import choose_source
     from cryoscape.workflows.occupancy_groups import ClusterOptions
     from cryoscape.workflows.occupancy_maps import MaskOptions
     from cryoscape.workflows.occupancy_model import ModelRequest
@@ -131,13 +131,10 @@ def occupancy_run(
     from cryoscape.workflows.occupancy_run import occupancy_run as start
     from cryoscape.workflows.occupancy_sampling import SamplingRequest
 
-    source: Path | SamplingRequest
-    if maps is not None and run is None:
-        source = maps
-    elif run is not None and maps is None:
-        source = SamplingRequest(run, epoch, ksample, downsample, flip, invert, apix, seed, device)
-    else:
-        raise InputError("give exactly one of --maps (a folder of maps) and --run (a trained run)")
+    sampling = None
+    if run is not None:
+        sampling = SamplingRequest(run, epoch, ksample, downsample, flip, invert, apix, seed, device)
+    source = choose_source(maps, sampling)
     chosen = None if chains is None else tuple(chains)
     start(
         OccupancyRequest(

@@ -8,23 +8,26 @@ from pathlib import Path
 import numpy as np
 
 from cryoscape import __version__
-from cryoscape.errors import InputError
 from cryoscape.io.mrc import write_volume
 from cryoscape.occupancy.elements import Element
 from cryoscape.occupancy.masks import MaskConfig, mask_of_patch
 from cryoscape.occupancy.measure import ElementMasks, gather_masks
 from cryoscape.occupancy.model import MapGrid, Patch
-from cryoscape.workflows.occupancy_cluster_files import class_summary, write_clusters
+from cryoscape.workflows.occupancy_ensemble import (
+    check_output,
+    find_members,
+    open_ensemble,
+    remove_earlier,
+    source_record,
+    write_results,
+)
 from cryoscape.workflows.occupancy_files import (
     ELEMENTS_FILE,
     MAPS_FOLDER,
     MASKS_FOLDER,
     RUN_FILE,
     TABLE_FILE,
-    MapFiles,
     OccupancyTable,
-    find_maps,
-    read_json,
     write_json,
     write_table,
 )
@@ -37,20 +40,9 @@ from cryoscape.workflows.occupancy_maps import (
     write_element_map,
 )
 from cryoscape.workflows.occupancy_measure import measure_maps
-from cryoscape.workflows.occupancy_members import Members, members_beside
 from cryoscape.workflows.occupancy_model import ModelRequest, prepare_model
-from cryoscape.workflows.occupancy_particles import (
-    PARTICLES_FILE,
-    check_column_names,
-    write_particle_occupancies,
-)
-from cryoscape.workflows.occupancy_sampling import (
-    SampledRun,
-    SamplingRequest,
-    sample_run,
-    write_maps_of,
-    write_sampling,
-)
+from cryoscape.workflows.occupancy_particles import check_column_names
+from cryoscape.workflows.occupancy_sampling import SamplingRequest
 from cryoscape.workflows.progress import progress
 
 logger = logging.getLogger("cryoscape")
@@ -91,11 +83,9 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
         As the single steps do, and for a folder that holds something else.
     """
     started = time.perf_counter()
-    _check_output(request.output, request.force)
-    if request.all_particles and isinstance(request.maps, Path):
-        raise InputError("--all-particles needs the run that made the maps; give it with --run, not --maps")
-    maps = find_maps(request.maps) if isinstance(request.maps, Path) else sample_run(request.maps)
-    members = _members(request, maps)
+    check_output(request.output, request.force)
+    maps = open_ensemble(request.maps, request.all_particles)
+    members = find_members(maps, request.labels)
     config = request.masks.config(maps.grid.voxel_angstrom)
     prepared = prepare_model(request.model, maps)
     check_within(prepared.elements, maps.grid)
@@ -108,57 +98,26 @@ def occupancy_run(request: OccupancyRequest) -> ClusterResult:
     record = prepared.record()
     settings = {
         "version": __version__,
-        **_source_record(request.maps),
+        **source_record(request.maps),
         "model": record,
         "masks": asdict(request.masks),
         "cluster": asdict(request.cluster),
     }
-    _remove_earlier(request.output)
+    remove_earlier(request.output)
     write_json(request.output / RUN_FILE, settings)
     if request.element_files:
         _write_elements(request.output, parts, maps.grid, config)
     write_json(request.output / MAPS_FOLDER / ELEMENTS_FILE, record)
     write_table(request.output / TABLE_FILE, table)
-    files = _map_files(request, maps, result)
-    write_clusters(request.output, result, request.cluster, files, record, members)
-    if request.all_particles and isinstance(maps, SampledRun):
-        write_particle_occupancies(request.output, maps, masks, result)
+    write_results(
+        request.output, maps, masks, result, request.cluster,
+        model=record, members=members, all_particles=request.all_particles,
+    )  # fmt: skip
     logger.info(
         "occupancies of %d elements in %d maps in %s (%.1f s)",
         len(table.names), len(maps), request.output, time.perf_counter() - started,
     )  # fmt: skip
     return result
-
-
-def _members(request: OccupancyRequest, maps: MapFiles | SampledRun) -> Members | None:
-    """Particles that the maps stand for, where they are known; InputError for labels without them."""
-    if isinstance(maps, SampledRun):
-        loaded = maps.loaded
-        found = Members(loaded.original_rows, maps.clusters.labels.astype(np.int64), loaded.folder.path)
-        return found.labelled(request.labels)
-    beside = members_beside(maps.paths[0].parent, maps.numbers)
-    if beside is None and request.labels is not None:
-        raise InputError(
-            "--labels: which particles the maps stand for is not known; give the run with --run, or with "
-            "--maps a folder kmeansK of its analysis"
-        )
-    return None if beside is None else beside.labelled(request.labels)
-
-
-def _source_record(source: Path | SamplingRequest) -> dict[str, object]:
-    if isinstance(source, Path):
-        return {"maps": str(source.resolve())}
-    return {"sampling": {**asdict(source), "run": str(source.run.resolve())}}
-
-
-def _map_files(
-    request: OccupancyRequest, maps: MapFiles | SampledRun, result: ClusterResult
-) -> dict[int, Path]:
-    """Files of maps by number; of a run the central map of each class is written, and the clusters."""
-    if isinstance(maps, MapFiles):
-        return dict(zip(maps.numbers.tolist(), maps.paths, strict=True))
-    write_sampling(request.output, maps)
-    return write_maps_of(request.output, maps, class_summary(result)["central_map"].tolist())
 
 
 def _gathered(parts: Parts, grid: MapGrid, config: MaskConfig) -> ElementMasks:
@@ -176,24 +135,3 @@ def _write_elements(output: Path, parts: Parts, grid: MapGrid, config: MaskConfi
             path = mask_path(output / MASKS_FOLDER, element.name)
             write_volume(path, mask, grid.voxel_angstrom, grid.origin_angstrom)
             update(i + 1)
-
-
-def _check_output(output: Path, force: bool) -> None:
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file; -o must name a folder")
-    if not output.is_dir() or not any(output.iterdir()):
-        return
-    if not (output / RUN_FILE).is_file():
-        raise InputError(f"{output}: holds files of something else; give another folder with -o")
-    if not force:
-        raise InputError(f"{output}: holds an occupancy analysis; give another -o, or --force to replace it")
-
-
-def _remove_earlier(output: Path) -> None:
-    """Remove what an earlier analysis wrote here and this one may not."""
-    (output / PARTICLES_FILE).unlink(missing_ok=True)
-    listed = output / MAPS_FOLDER / ELEMENTS_FILE
-    if listed.is_file():
-        for name in read_json(listed)["elements"]:
-            (output / MAPS_FOLDER / f"{name}.mrc").unlink(missing_ok=True)
-            mask_path(output / MASKS_FOLDER, name).unlink(missing_ok=True)
