@@ -19,7 +19,9 @@ def train_vae(
     ctf: Path | None = None,
     ind: Path | None = None,
     datadir: Path | None = None,
-    num_epochs: Annotated[int, Parameter(name=["-n", "--num-epochs"])] = 20,
+    decoder: Literal["mlp", "subspace+mlp", "subspace"] = "mlp",
+    subspace: Annotated[Path | None, Parameter(name="--from")] = None,
+    num_epochs: Annotated[int | None, Parameter(name=["-n", "--num-epochs"])] = None,
     batch_size: Annotated[int | None, Parameter(name=["-b", "--batch-size"])] = None,
     amp: Annotated[bool | None, Parameter(negative="--no-amp")] = None,
     uninvert_data: bool = False,
@@ -78,8 +80,14 @@ def train_vae(
         Selection: .pkl of row numbers of the particles file.
     datadir
         Folder that image paths of a .star or .cs file are relative to.
+    decoder
+        `mlp`: the paper's model. `subspace+mlp`: networks on the bases of a linear subspace, which is trained
+        first; much faster. `subspace`: the linear subspace alone, as train_subspace.
+    subspace
+        Run folder of train_subspace to start from, with `--decoder subspace+mlp` [one is trained first].
     num_epochs
-        Passes over the images; epochs are numbered from 0, so 50 end with weights.49.pkl.
+        Passes over the images; epochs are numbered from 0, so 50 end with weights.49.pkl [20; with
+        `--decoder subspace+mlp` 30, fewer where particles are many].
     batch_size
         Images a step [16; 8 with --preset paper].
     amp
@@ -149,6 +157,7 @@ def train_vae(
     verbose
         Say more.
     """
+    from cryoscape.workflows.train_manifold import train_on_subspace as run_on_subspace
     from cryoscape.workflows.train_vae import TrainVaeRequest
     from cryoscape.workflows.train_vae import train_vae as run
     from cryoscape.workflows.training_session import StoppedBySignal, logger
@@ -163,7 +172,7 @@ def train_vae(
         ctf=ctf,
         ind=ind,
         datadir=datadir,
-        num_epochs=num_epochs,
+        num_epochs=20 if num_epochs is None else num_epochs,
         batch_size=batch_size,
         amp=amp,
         invert_data=not uninvert_data,
@@ -195,7 +204,10 @@ def train_vae(
         command=tuple(sys.argv),
     )
     try:
-        run(request)
+        if decoder == "mlp" and subspace is None:
+            run(request)
+        else:
+            run_on_subspace(request, decoder, num_epochs, subspace)
     except StoppedBySignal as stop:
         logger.warning("%s; continue with --load latest", stop)
         raise SystemExit(stop.exit_code) from None

@@ -60,10 +60,17 @@ def _linear(weights: Path, config: dict[str, Any], pixel_size: float, device: st
     return read_linear_maps(weights, pixel_size).maps
 
 
+def _manifold(weights: Path, config: dict[str, Any], pixel_size: float, device: str) -> ScalableVolumeSource:
+    from cryoscape.engines.manifold.source import read_manifold
+
+    return read_manifold(weights, pixel_size)
+
+
 SOURCE_READERS: dict[str, SourceReader] = {
     "vae": _vae,
     "subspace": _linear,
     "states": _linear,
+    "subspace_mlp": _manifold,
 }
 """By the name in ``engine`` of a run's config.yaml. A new engine is one line here."""
 
