@@ -25,7 +25,7 @@ class StatesConfig:
     iterations: int = 4
     final_iterations: int = 40
     temperature: float = 2.0
-    least_nats_a_particle: float = 0.7
+    least_nats_a_particle: float = 0.3
     seed: int = 0
 
     def __post_init__(self) -> None:
