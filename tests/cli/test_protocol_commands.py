@@ -1,4 +1,4 @@
-"""The command lines of the published protocol up to step 10, and those of later steps that are there.
+"""The command lines of the published protocol, step by step.
 
 Workflows are replaced by a note of what they were called with: these tests are about reading, not running.
 """
@@ -150,6 +150,13 @@ def test_step_9_analysis(call: Call) -> None:
     assert found["options"].pixel_size_angstrom == 3.275
     assert (found["options"].ksample, found["options"].pc) == (20, 2)
     assert call(line + " --ksample 500", "cryoscape.workflows.analyze.analyze")["options"].ksample == 500
+
+
+def test_step_20_analysis_of_the_second_training(call: Call) -> None:
+    line = "cryodrgn analyze 02_256_8D_1024 49 --Apix 1.6375 --flip"
+    found = call(line, "cryoscape.workflows.analyze.analyze")
+    assert (found["run"], found["epoch"]) == (Path("02_256_8D_1024"), 49)
+    assert (found["options"].pixel_size_angstrom, found["options"].maps.flip) == (1.6375, True)
 
 
 @pytest.mark.parametrize("name", ["ind_keep", "ind_bad"])
