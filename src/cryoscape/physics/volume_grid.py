@@ -24,10 +24,10 @@ def volume_to_grid(
     """
     n = volume.shape[-1] * grid.oversampling
     work = volume / gridding_window(volume.shape[-1], grid).to(volume) if correct_gridding else volume
-    spectrum = work.to(torch.complex128 if work.dtype == torch.float64 else torch.complex64)
     both = torch.arange(-grid.half, grid.half + 1, device=volume.device)
-    for dim, frequencies in ((2, both[grid.half :]), (1, both), (0, both)):
-        spectrum = _forward_axis(spectrum, dim, n, frequencies)
+    spectrum = _forward_axis(work, 2, n, both[grid.half :])
+    for dim in (1, 0):
+        spectrum = _forward_axis(spectrum, dim, n, both)
     return torch.view_as_real(spectrum.contiguous()).reshape(grid.n_voxels, 1, 2)
 
 
@@ -63,13 +63,15 @@ def grid_to_volume(
 
 
 def _forward_axis(
-    x: Complex[Tensor, "_ _ _"], dim: int, n: int, frequencies: Int[Tensor, " f"]
+    x: Complex[Tensor, "_ _ _"] | Float[Tensor, "_ _ _"], dim: int, n: int, frequencies: Int[Tensor, " f"]
 ) -> Complex[Tensor, "_ _ _"]:
     """Transform one centred axis, padded to length n, and keep some frequencies."""
     shape = list(x.shape)
     positions = centred_indices(shape[dim], x.device) % n
     shape[dim] = n
     padded = x.new_zeros(shape).index_copy_(dim, positions, x)
+    if not padded.is_complex() and int(frequencies.min()) >= 0 and int(frequencies.max()) <= n // 2:
+        return torch.fft.rfft(padded, dim=dim).index_select(dim, frequencies)
     return torch.fft.fft(padded, dim=dim).index_select(dim, frequencies % n)
 
 

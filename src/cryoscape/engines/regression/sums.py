@@ -14,17 +14,20 @@ from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.readable import ReadableMaps, readable
 from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
+from cryoscape.particles.memory import available_memory_bytes
 from cryoscape.physics.smooth_reading import volume_to_smooth_grid
 
 _MEMORY_BYTES = 3 << 29
+_SHARE = 0.25
+"""Of the memory that is free: many maps may take it, since each pass over the images has a cost."""
 _CACHE_BYTES = 1 << 19
 
 
 def maps_at_a_time(support: Support, n_rings: int) -> int:
-    """Maps whose sums of two half sets fit into the memory set aside."""
+    """Maps whose sums of two half sets fit into the memory set aside; their number changes no map."""
     grid = support.grid
     one = 2 * 2 * (grid.half + 1) * grid.n_yz * grid.n_x * n_rings * 3 * 4
-    return max(1, _MEMORY_BYTES // one)
+    return max(1, max(_MEMORY_BYTES, int(_SHARE * available_memory_bytes())) // one)
 
 
 def half_set_maps(
@@ -73,15 +76,15 @@ def residual_sums(
     no image. Voxels are those of `NormalEquations.positions`.
     """
     grid = support.grid
-    values = [readable(half, grid) for half in maps]
     n_voxels = 2 * (grid.half + 1) * grid.n_yz * grid.n_x
     sums = torch.zeros(ring.shape[1], 2, n_voxels, n_rings, 3)
     weight = (1 / noise[images.shells]).float()
-    for rows in images.blocks():
-        rows = rows[(ring[rows] >= 0).any(1)]
-        if len(rows):
-            which = int(images.half[rows[0]])
-            _insert(images, rows, values[which], weight, t[rows], ring[rows], sums, which)
+    for which in range(2):  # one after the other: maps of one half set on their grid at a time
+        own = readable(maps[which], grid)
+        for rows in images.blocks():
+            rows = rows[(ring[rows] >= 0).any(1) & (images.half[rows] == which)]
+            if len(rows):
+                _insert(images, rows, own, weight, t[rows], ring[rows], sums, which)
     return sums
 
 
