@@ -35,6 +35,7 @@ NETWORK = ["--zdim", "2", "-n", "1", "--enc-dim", "8", "--dec-dim", "8"]
 # What each command needs beside the particles; PARTICLES is put in by `using`.
 TRAIN = ["train_vae", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", *NETWORK, "-o", "out"]
 SUBSPACE = ["train_subspace", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
+CURVED = ["train_vae", *SUBSPACE[1:], "--zdim", "2", "--decoder", "subspace+mlp"]
 PREPROCESS = ["preprocess", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
 EVAL = ["eval_images", "PARTICLES", "run", "--poses", "poses.pkl", "--ctf", "ctf.pkl"]
 EVAL += ["-o", "losses.pkl", "--out-z", "z.pkl"]
@@ -43,7 +44,7 @@ DOWNSAMPLE = ["downsample", "PARTICLES", "-D", "8", "-o", "out.mrcs"]
 STARFILE = ["write_starfile", "PARTICLES", "ctf.pkl", "--poses", "poses.pkl", "-o", "out.star"]
 OCCUPANCY = ["occupancy", "run", "--model", "atom.pdb", "--resolution", "5"]
 
-WITH_POSES = [TRAIN, SUBSPACE, PREPROCESS, EVAL, BACKPROJECT, STARFILE]
+WITH_POSES = [TRAIN, SUBSPACE, CURVED, PREPROCESS, EVAL, BACKPROJECT, STARFILE]
 WITH_IMAGES = [*WITH_POSES, DOWNSAMPLE]
 
 
@@ -250,6 +251,14 @@ def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refuse
         ([*using(TRAIN), "--load", "latest"], "out"),
         ([*using(TRAIN), "--load", "s.star"], "s.star"),
         ([*using(TRAIN)[:-2], "--enc-layers", "1", "-o", "run", "--load", "latest"], "give a larger -n"),
+        (
+            [*using(TRAIN), "--decoder", "subspace+mlp"],
+            "--enc-dim: has no meaning with --decoder subspace+mlp",
+        ),
+        ([*using(TRAIN), "--from", "run"], "--from run: needs --decoder subspace+mlp"),
+        ([*using(CURVED), "--from", "run"], "run: holds a run of train_vae, expected one of train_subspace"),
+        ([*using(CURVED), "-n", "0"], "-n 0: expected at least 1"),
+        ([*using(CURVED), "--load", "latest"], "nothing to continue from"),
         (["train_subspace", "s.mrcs", "-o", "out"], "no poses"),
         ([*using(SUBSPACE), "--zdim", "0"], "--zdim 0: expected at least 1"),
         ([*using(SUBSPACE), "--mask", "round"], "expected solvent, sphere, or the .mrc file"),
