@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,16 @@ def write_notebooks(
         "invert": options.invert,
         "downsample": options.downsample,
     }
-    written = []
     for name, cells in NOTEBOOKS.items():
-        path = folder / name
-        filled = [(kind, text.format(**values).rstrip("\n")) for kind, text in cells]
-        if _may_be_written(path, filled):
-            write_text(path, json.dumps(notebook(filled), indent=1, ensure_ascii=False) + "\n")
-        written.append(path)
-    return tuple(written)
+        write_notebook(folder / name, cells, values)
+    return tuple(folder / name for name in NOTEBOOKS)
+
+
+def write_notebook(path: Path, cells: Sequence[Cell], values: Mapping[str, Any]) -> None:
+    """Write one notebook, the values filled into its cells, unless one that was changed is there."""
+    filled = [(kind, text.format(**values).rstrip("\n")) for kind, text in cells]
+    if _may_be_written(path, filled):
+        write_text(path, json.dumps(notebook(filled), indent=1, ensure_ascii=False) + "\n")
 
 
 def notebook(cells: Sequence[Cell]) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from cryoscape import __version__
 from cryoscape.io.atomic import replace_when_done
@@ -27,6 +29,7 @@ from cryoscape.plotting.style import figure_png
 from cryoscape.workflows.occupancy_files import OccupancyTable, write_json, write_table
 from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult, Grouping
 from cryoscape.workflows.occupancy_members import Members, remove_members, write_members
+from cryoscape.workflows.occupancy_notebook import write_occupancy_notebook
 
 logger = logging.getLogger("cryoscape")
 
@@ -65,7 +68,7 @@ def write_clusters(
         folder / MAP_CLASSES_FILE, pd.DataFrame({"map": table.numbers, "class": result.classes.labels})
     )
     _write_csv(folder / CLASSES_FILE, class_summary(result, members))
-    _write_csv(folder / BLOCKS_FILE, _block_table(result))
+    _write_csv(folder / BLOCKS_FILE, block_table(result))
     for stale in folder.glob("class*.py"):
         if _CLASS_SCRIPT.fullmatch(stale.name):
             stale.unlink()
@@ -84,6 +87,7 @@ def write_clusters(
         result.classes.n_groups, result.classes.suggested, result.blocks.n_groups, result.blocks.suggested,
         folder,
     )  # fmt: skip
+    write_occupancy_notebook(folder, result, options)
     if members is None:
         remove_members(folder)
     else:
@@ -114,7 +118,8 @@ def class_summary(result: ClusterResult, members: Members | None = None) -> pd.D
     return pd.DataFrame(rows)
 
 
-def _block_table(result: ClusterResult) -> pd.DataFrame:
+def block_table(result: ClusterResult) -> pd.DataFrame:
+    """A row an element in the order of the heat map: its block, its names, its mean occupancy."""
     order = result.blocks.tree.order
     headers = [header_of(name) for name in result.table.names]
     return pd.DataFrame(
@@ -141,16 +146,21 @@ def _coloured(result: ClusterResult, model: dict[str, Any]) -> dict[str, list[st
     return found
 
 
-def _draw(folder: Path, result: ClusterResult, map_paths: dict[int, Path]) -> None:
-    numbers = result.table.numbers
-    map_names = [map_paths[int(i)].stem if int(i) in map_paths else f"map {i}" for i in numbers]
-    figure = plot_occupancies(
+def draw_heat_map(result: ClusterResult, map_paths: Mapping[int, Path] | None = None) -> Figure:
+    """Heat map with both trees; maps are called by their files where these are known."""
+    known = map_paths or {}
+    numbers = result.table.numbers.tolist()
+    return plot_occupancies(
         result.scaled,
         [short_name(name) for name in result.table.names],
-        map_names,
+        [known[i].stem if i in known else f"map {i}" for i in numbers],
         _picture(result.classes, class_colors(result.classes.n_groups)),
         _picture(result.blocks, block_colors(result.blocks.n_groups)),
     )
+
+
+def _draw(folder: Path, result: ClusterResult, map_paths: dict[int, Path]) -> None:
+    figure = draw_heat_map(result, map_paths)
     cuts = plot_cuts(
         [
             (title, group.tree.links[:, 2], group.n_groups, group.suggested)

@@ -12,12 +12,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int
+from matplotlib.figure import Figure
 
 from cryoscape.engines.run_folder import RunFolder
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import read_labels
-from cryoscape.occupancy.confusion import confusion
+from cryoscape.occupancy.confusion import Confusion, confusion
 from cryoscape.particles.selection import Selection, write_selection
 from cryoscape.plotting.occupancy_confusion import plot_confusion
 from cryoscape.plotting.style import figure_png
@@ -149,6 +150,11 @@ def selection_path(folder: Path, k: int) -> Path:
 
 def reconstruct_command(members: Members, folder: Path, k: int) -> str:
     """The command that reconstructs a class from its particles alone, for copying into a terminal."""
+    return reconstruct_selection(members, selection_path(folder, k), folder / f"class_{k}")
+
+
+def reconstruct_selection(members: Members, selection: Path, output: Path) -> str:
+    """The command that reconstructs the particles of a selection file, with half maps and FSC."""
     args = RunFolder(members.run).config().get("dataset_args", {})
     words = ["cryoscape", "reconstruct", str(args.get("particles", "PARTICLES"))]
     for key in ("poses", "ctf", "datadir"):
@@ -156,7 +162,7 @@ def reconstruct_command(members: Members, folder: Path, k: int) -> str:
             words += [f"--{key}", str(args[key])]
     if args.get("invert_data") is False:
         words.append("--uninvert-data")
-    return shlex.join([*words, "--ind", str(selection_path(folder, k)), "-o", str(folder / f"class_{k}")])
+    return shlex.join([*words, "--ind", str(selection), "-o", str(output)])
 
 
 def _n_original(members: Members) -> int | None:
@@ -166,14 +172,18 @@ def _n_original(members: Members) -> int | None:
         return None
 
 
+def draw_confusion(found: Confusion) -> Figure:
+    """Classes against given labels."""
+    return plot_confusion(found.counts, found.classes, found.labels, found.adjusted_rand)
+
+
 def _write_confusion(folder: Path, classes: Int[np.ndarray, " n"], labels: np.ndarray) -> None:
     found = confusion(classes, labels)
     frame = pd.DataFrame(found.counts, index=pd.Index(found.classes, name="class"), columns=found.labels)
     with replace_when_done(folder / CONFUSION_TABLE) as temporary:
         frame.to_csv(temporary)
-    figure = plot_confusion(found.counts, found.classes, found.labels, found.adjusted_rand)
     with replace_when_done(folder / CONFUSION_PLOT) as temporary:
-        temporary.write_bytes(figure_png(figure))
+        temporary.write_bytes(figure_png(draw_confusion(found)))
     logger.info(
         "adjusted Rand index of classes and labels of %d particles: %.3f",
         found.counts.sum(), found.adjusted_rand,
