@@ -43,9 +43,9 @@ def check_map_options(options: MapOptions, box_size: int, pixel_size_angstrom: f
         raise InputError(
             f"-d: maps are {box_size} voxels wide; give an even box size of at most {box_size}, found {box}."
         )
-    if options.crop is not None and not 2 <= options.crop <= box:
+    if options.crop is not None and (options.crop % 2 or not 2 <= options.crop <= box):
         raise InputError(
-            f"--crop: give 2 to {box} voxels (the box of the maps written), found {options.crop}."
+            f"--crop {options.crop}: give an even number from 2 to {box}, the box of the maps written."
         )
     if options.flip and options.flip_legacy:
         raise InputError("--flip and --flip-legacy exclude each other: give one of them.")

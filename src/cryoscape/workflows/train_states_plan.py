@@ -1,59 +1,39 @@
 """What a states training is asked for, and the subspace run it starts from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cryoscape.engines.linear_maps import read_linear_maps
-from cryoscape.engines.run_files import holds_run
 from cryoscape.engines.run_folder import RunFolder
 from cryoscape.engines.subspace.em import Model, fewer_components
 from cryoscape.engines.volume_source import engine_name
 from cryoscape.errors import InputError
 from cryoscape.typing import Rows
-from cryoscape.workflows.train_subspace_plan import TrainSubspaceRequest
-from cryoscape.workflows.training_images import ImageSource
+from cryoscape.workflows.train_subspace_plan import (
+    LinearTrainingRequest,
+    TrainSubspaceRequest,
+    check_linear_request,
+)
 
 ENGINE = "states"
 SUBSPACE_FOLDER = "subspace"
 
 
 @dataclass(frozen=True)
-class TrainStatesRequest:
-    """What the user asked for.
+class TrainStatesRequest(LinearTrainingRequest):
+    """What the user asked for; ``zdim`` and ``mask`` are of the subspace that is trained first.
 
     Attributes
     ----------
     k : number of states; None for as many as can be told apart.
     subspace : run folder of train_subspace on the same particles; None to train one first.
-    zdim, mask : of the subspace that is trained first.
-    seed : None for that of the subspace run.
     """
 
-    particles: Path
-    outdir: Path
-    poses: Path | None = None
-    ctf: Path | None = None
-    ind: Path | None = None
-    datadir: Path | None = None
     k: int | None = None
     subspace: Path | None = None
-    zdim: int | None = None
-    mask: str = "solvent"
-    invert_data: bool = True
-    lazy: bool = False
-    seed: int | None = None
-    max_threads: int | None = None
-    device: str = "auto"
-    force: bool = False
-    command: tuple[str, ...] = ()
-
-    @property
-    def source(self) -> ImageSource:
-        """The files of images and metadata."""
-        return ImageSource(self.particles, self.poses, self.ctf, self.ind, self.datadir)
 
     @property
     def subspace_folder(self) -> Path:
@@ -62,23 +42,8 @@ class TrainStatesRequest:
 
     def subspace_request(self) -> TrainSubspaceRequest:
         """The training that goes before where no run is given."""
-        return TrainSubspaceRequest(
-            particles=self.particles,
-            outdir=self.subspace_folder,
-            poses=self.poses,
-            ctf=self.ctf,
-            ind=self.ind,
-            datadir=self.datadir,
-            zdim=self.zdim,
-            mask=self.mask,
-            invert_data=self.invert_data,
-            lazy=self.lazy,
-            seed=self.seed,
-            max_threads=self.max_threads,
-            device=self.device,
-            force=self.force,
-            command=self.command,
-        )
+        common = {one.name: getattr(self, one.name) for one in fields(LinearTrainingRequest)}
+        return TrainSubspaceRequest(**{**common, "outdir": self.subspace_folder})
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,15 +60,9 @@ class SubspaceStart:
 
 def check_states_request(request: TrainStatesRequest) -> None:
     """Refuse, before anything is read, what cannot be done or would overwrite another run."""
-    if request.outdir.exists() and not request.outdir.is_dir():
-        raise InputError(f"{request.outdir}: is a file; -o must name a folder")
-    if not request.force and holds_run(request.outdir):
-        raise InputError(
-            f"{request.outdir}: holds a training run already; replace it with --force, or give another -o"
-        )
-    for flag, value in (("--k", request.k), ("--zdim", request.zdim), ("--max-threads", request.max_threads)):
-        if value is not None and value < 1:
-            raise InputError(f"{flag} {value}: expected at least 1")
+    check_linear_request(request)
+    if request.k is not None and request.k < 1:
+        raise InputError(f"--k {request.k}: expected at least 1")
     if request.subspace is not None:
         if request.subspace.resolve() == request.outdir.resolve():
             raise InputError(f"-o {request.outdir}: is the run given with --from; give another folder")

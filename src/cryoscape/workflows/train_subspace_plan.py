@@ -24,15 +24,14 @@ ENGINE = "subspace"
 
 
 @dataclass(frozen=True)
-class TrainSubspaceRequest:
-    """What the user asked for.
+class LinearTrainingRequest:
+    """What every training of linear maps is asked for.
 
     Attributes
     ----------
-    zdim : number of components; None for as many as the data support.
+    zdim : number of components of the subspace; None for as many as the data support.
     mask : where maps may differ: "solvent", "sphere" or a map file with values from 0 to 1.
-    seed : None for one that is drawn and recorded (of the earlier run where it is continued).
-    load : "latest" to continue a run that was stopped.
+    seed : None for one that is drawn and recorded, or that of an earlier run which this one goes on from.
     """
 
     particles: Path
@@ -46,7 +45,6 @@ class TrainSubspaceRequest:
     invert_data: bool = True
     lazy: bool = False
     seed: int | None = None
-    load: str | None = None
     max_threads: int | None = None
     device: str = "auto"
     force: bool = False
@@ -56,6 +54,13 @@ class TrainSubspaceRequest:
     def source(self) -> ImageSource:
         """The files of images and metadata."""
         return ImageSource(self.particles, self.poses, self.ctf, self.ind, self.datadir)
+
+
+@dataclass(frozen=True)
+class TrainSubspaceRequest(LinearTrainingRequest):
+    """What the user asked for; ``load`` is "latest" to continue a run that was stopped."""
+
+    load: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,27 @@ class SubspacePlan:
 
 def check_request(request: TrainSubspaceRequest) -> None:
     """Refuse, before anything is read, what cannot be done or would overwrite another run."""
-    if request.outdir.exists() and not request.outdir.is_dir():
-        raise InputError(f"{request.outdir}: is a file; -o must name a folder")
     if request.load not in (None, "latest"):
         raise InputError(f"--load {request.load}: expected `latest`, to continue the run in {request.outdir}")
-    if request.load is None and not request.force and holds_run(request.outdir):
+    check_linear_request(
+        request, continues=request.load is not None, or_else="continue it with --load latest, "
+    )
+
+
+def check_linear_request(request: LinearTrainingRequest, continues: bool = False, or_else: str = "") -> None:
+    """Refuse a folder that is a file or holds another run, and numbers below 1.
+
+    Parameters
+    ----------
+    continues : whether the run in the folder goes on.
+    or_else : what else may be done with it, for the message.
+    """
+    if request.outdir.exists() and not request.outdir.is_dir():
+        raise InputError(f"{request.outdir}: is a file; -o must name a folder")
+    if not continues and not request.force and holds_run(request.outdir):
         raise InputError(
-            f"{request.outdir}: holds a training run already; continue it with --load latest, "
-            "replace it with --force, or give another -o"
+            f"{request.outdir}: holds a training run already; {or_else}replace it with --force, or give "
+            "another -o"
         )
     for flag, value in (("--zdim", request.zdim), ("--max-threads", request.max_threads)):
         if value is not None and value < 1:

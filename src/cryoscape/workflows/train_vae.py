@@ -3,8 +3,6 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,6 @@ from cryoscape.engines.vae.run_store import (
     save_interrupted,
     write_run_files,
 )
-from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.workflows.progress import format_seconds, progress
 from cryoscape.workflows.training_images import (
@@ -43,7 +40,13 @@ from cryoscape.workflows.training_plan import (
     plan_training,
     preprocessing,
 )
-from cryoscape.workflows.training_session import LatentShifts, StoppedBySignal, catch_signals, log_to
+from cryoscape.workflows.training_session import (
+    LatentShifts,
+    StoppedBySignal,
+    catch_signals,
+    log_to,
+    nothing_left_behind,
+)
 
 __all__ = ["TrainVaeRequest", "TrainVaeResult", "train_vae"]
 
@@ -75,7 +78,7 @@ def train_vae(request: TrainVaeRequest) -> TrainVaeResult:
     plan = plan_training(request, images.box_size)
     if request.force and request.load is None and holds_run(folder):
         remove_run(folder)
-    with _nothing_left_behind(folder):
+    with nothing_left_behind(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with log_to(folder / "run.log"), catch_signals() as caught:
             if request.max_threads:
@@ -88,21 +91,6 @@ def train_vae(request: TrainVaeRequest) -> TrainVaeResult:
 
 def _source(request: TrainVaeRequest) -> ImageSource:
     return ImageSource(request.particles, request.poses, request.ctf, request.ind, request.datadir)
-
-
-@contextmanager
-def _nothing_left_behind(folder: Path) -> Iterator[None]:
-    """Remove the folder and log of a run that could not start, where they were not there before."""
-    log = folder / "run.log"
-    new_folder, new_log = not folder.exists(), not log.exists()
-    try:
-        yield
-    except InputError:
-        if new_log:
-            log.unlink(missing_ok=True)
-        if new_folder and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
 
 
 def _prepare(request: TrainVaeRequest, plan: TrainingPlan, store: FourierStore) -> Trainer:
