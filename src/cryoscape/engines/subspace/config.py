@@ -44,7 +44,7 @@ class SubspaceConfig:
     mask: Literal["solvent", "sphere"] = "solvent"
     contrast: bool = True
     max_iterations: int = 3
-    tolerance: float = 0.015
+    tolerance: float = 0.02
     least_gain: float = 0.05
     seed: int = 0
 
