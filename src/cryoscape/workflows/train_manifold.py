@@ -15,7 +15,13 @@ from cryoscape.engines.manifold.fit import EpochReport, ManifoldFit, fit_manifol
 from cryoscape.engines.manifold.likelihood import linear_model, telling_components, with_components
 from cryoscape.engines.manifold.maps import FullMaps
 from cryoscape.engines.manifold.source import latent_table, write_manifold
-from cryoscape.engines.run_files import append_metrics_line, holds_run, remove_run, write_run_files
+from cryoscape.engines.run_files import (
+    METRICS_FILE,
+    append_metrics_line,
+    holds_run,
+    remove_run,
+    write_run_files,
+)
 from cryoscape.engines.run_folder import RunFolder
 from cryoscape.engines.states.evidence import Evidence, read_images
 from cryoscape.engines.subspace.em import fewer_components
@@ -160,11 +166,13 @@ class EpochLog:
 
     def __init__(self, folder: Path, n_epochs: int) -> None:
         self._folder, self._last = folder, n_epochs - 1
-        (folder / "metrics.jsonl").unlink(missing_ok=True)
+        (folder / METRICS_FILE).unlink(missing_ok=True)
 
     def __call__(self, report: EpochReport) -> None:
         """Log one epoch."""
-        append_metrics_line(self._folder, {**asdict(report), "wall_seconds": round(report.seconds, 3)})
+        line = asdict(report)
+        line["wall_seconds"] = round(line.pop("seconds"), 3)
+        append_metrics_line(self._folder, line)
         left = (self._last - report.epoch) * report.seconds
         logger.info(
             "epoch %d of 0 to %d: held-out log-likelihood %.3f nats an image, bound %.3f (in training %.3f), "
