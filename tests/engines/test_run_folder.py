@@ -1,13 +1,15 @@
 """Runs of engines without epochs, loaded by the same function as those with."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from cryoscape.engines.latent_table import write_latents
-from cryoscape.engines.run_folder import RunFolder, load_run
+from cryoscape.engines.run_folder import RunFolder, load_run, read_run_config
 from cryoscape.engines.vae.checkpoint import write_checkpoint
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import write_array_pickle
@@ -71,3 +73,14 @@ def test_numbered_epochs_come_before_the_unnumbered_file(tmp_path: Path) -> None
 def test_an_empty_folder_names_the_commands_that_fill_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"train with `cryoscape train_subspace` or `train_vae`"):
         RunFolder(tmp_path).latest_epoch()
+
+
+@pytest.mark.parametrize(("there", "named"), [("config.yaml", "config.pkl"), ("config.pkl", "config.yaml")])
+def test_a_configuration_named_by_its_other_suffix_is_read(tmp_path: Path, there: str, named: str) -> None:
+    """Step 35 of the protocol names config.pkl, which later runs no longer have."""
+    sections = {"lattice_args": {"D": 17}, "model_args": {"zdim": 2}}
+    content = pickle.dumps(sections) if there.endswith(".pkl") else yaml.safe_dump(sections).encode()
+    (tmp_path / there).write_bytes(content)
+    assert read_run_config(tmp_path / named) == sections
+    with pytest.raises(InputError, match="no such configuration file"):
+        read_run_config(tmp_path / "other.pkl")

@@ -1,7 +1,10 @@
 """Analysis of a run whose states are known: two blobs whose distance and weight follow the latent."""
 
+import html
 import json
 import logging
+import re
+import shlex
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +13,9 @@ import pytest
 from sklearn.metrics import adjusted_mutual_info_score
 
 from cryoscape.analysis.maps import MapOptions, mirror_z
+from cryoscape.cli.app import parse
+from cryoscape.cli.arguments import split_command, tidy
+from cryoscape.cli.commands import FAMILIES
 from cryoscape.engines.latent_table import LatentTable, write_latents
 from cryoscape.engines.run_folder import LoadedRun, RunFolder
 from cryoscape.errors import InputError
@@ -92,6 +98,7 @@ def test_everything_is_written_and_agrees(make_run, tmp_path, caplog):
     check_clusters(run, truth, out)
     check_maps(run, out)
     check_particles(run, out)
+    check_commands_to_go_on_with(run, out)
     for name in [
         *("umap.png", "umap_marginals.png", "umap_hexbin.png"),
         *("z_pca.png", "z_pca_marginals.png", "z_pca_hexbin.png", "explained_variance.png"),
@@ -106,6 +113,19 @@ def test_everything_is_written_and_agrees(make_run, tmp_path, caplog):
     for words in ("240", "States", "PC1", "losses per epoch", "Row in original input"):
         assert words.lower() in page.lower()
     assert not [p for p in out.rglob("*") if "tmp" in p.name or p.name.startswith(".")]
+
+
+def check_commands_to_go_on_with(run, out):
+    """They are copied from the page into a terminal: names of this run, options that exist."""
+    page = html.unescape((out / "report.html").read_text())
+    lines = re.findall(r"cryoscape ([a-z_]+ [^<]*)", page)
+    assert len(lines) >= 6
+    for line in lines:
+        words = shlex.split(line)
+        command, arguments = split_command(tidy(words), FAMILIES)
+        parse(command, arguments)
+        assert command != "filter" or "--keep" in words
+        assert command not in ("filter", "analyze") or words[1:3] == [str(run.folder.path), "7"]
 
 
 def check_clusters(run, truth, out):

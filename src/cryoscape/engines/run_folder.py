@@ -233,6 +233,9 @@ def _table(folder: RunFolder, mean: Latents) -> LatentTable | None:
 def read_run_config(path: PathLikeStr) -> dict[str, Any]:
     """Configuration from a config.yaml, a config.pkl, or a folder that holds either (yaml first).
 
+    Where the file named is not there but the one of the other kind is, that one is read: command lines of
+    the protocol name config.pkl, which runs from upstream's version 3 on, and ours, no longer have.
+
     Raises InputError where neither is there or the file does not hold the expected sections.
     """
     path = Path(path)
@@ -241,6 +244,10 @@ def read_run_config(path: PathLikeStr) -> dict[str, Any]:
         if not found:
             raise InputError(f"{path}: no config.yaml or config.pkl; give the folder of a training run")
         path = found[0]
+    other = path.with_suffix(".yaml" if path.suffix == ".pkl" else ".pkl")
+    if not path.is_file() and other.is_file():
+        logger.info("%s is not there: %s is read", path, other.name)
+        path = other
     if not path.is_file():
         raise InputError(f"{path}: no such configuration file; give the config.yaml of the run with -c")
     if path.suffix == ".pkl":

@@ -17,7 +17,10 @@ def next_steps(run: LoadedRun, results: Results, folder: Path) -> ReportCommands
     ends = [str(clusters.center_rows[0]), str(clusters.center_rows[-1])]
     k = str(clusters.requested)
     lines = [
-        ("Keep the particles of some clusters", ["filter", *which, "--kmeans", k, "--clusters", "0", "1"]),
+        (
+            "Keep the particles of some clusters",
+            ["filter", *which, "--kmeans", k, "--clusters", "0", "1", "--keep"],
+        ),
         ("Find junk as a cluster of its own", ["analyze", *which, "--gmm", "5"]),
         ("Make 500 maps, for an occupancy analysis", ["analyze", *which, "--ksample", "500"]),
         (
@@ -25,7 +28,7 @@ def next_steps(run: LoadedRun, results: Results, folder: Path) -> ReportCommands
             ["graph_traversal", z, "--anchors", *ends, "--out-z", "path.txt"],
         ),
         ("Make maps along it", ["eval_vol", weights, "--zfile", "path.txt", "-o", "path"]),
-        ("Make a film of maps", ["make_movies", "path"]),
+        ("Make a film of maps", ["make_movies", "path", "--zfile", "path.txt"]),
         ("Group states by the likeness of their maps", ["analyze_landscape", *which]),
     ]
     particles = run.config.get("dataset_args", {}).get("particles")
