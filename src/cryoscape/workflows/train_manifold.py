@@ -217,8 +217,14 @@ def _write_result(
 ) -> None:
     """Latents first and weights last, so that weights present mean that the run is whole."""
     _, sampled = place(evidence, fit.linear.features, fit.networks, config.final_samples, config.seed)
-    full = FullMaps(store, start.model, start.radius, start.mask, sampled.once, sampled.twice)
-    last = full.read()
+    moments = sampled.once, sampled.twice
+    with progress(store.n, "maps at all frequencies") as update:
+        full = FullMaps(
+            *(store, start.model, start.radius, start.mask, *moments),
+            update=lambda done, total: update(done * store.n // total),
+        )
+    with progress(store.n, "placing all images") as update:
+        last = full.read(update)
     linear = linear_model(last.evidence)
     posterior, sampled = place(
         last.evidence, linear.features, fit.networks, config.final_samples, config.seed

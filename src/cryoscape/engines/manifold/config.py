@@ -31,7 +31,7 @@ class ManifoldConfig:
     kl_start, kl_share
         Weight of the prior: first value, and share of the steps after which it is 1.
     held_out_share
-        Of the particles that networks are not trained on.
+        Of the particles that networks are not trained on, 10,000 at most.
     samples
         Draws a particle of the importance-weighted likelihood while training.
     final_samples

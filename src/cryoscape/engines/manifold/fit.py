@@ -21,6 +21,7 @@ _AVERAGE_STEPS = 100
 """Over which weights are averaged for evaluation."""
 _BLOCK_DRAWS = 200_000
 _LARGEST_GRADIENT = 100.0
+_MOST_HELD_OUT = 10_000
 _TELLING = 0.02
 """Nats an image: smaller changes of the held-out likelihood count as none."""
 _LAST_SHARE = 0.2
@@ -87,7 +88,7 @@ class Trainer:
         self.linear = linear_model(evidence)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         order = torch.randperm(evidence.n, generator=self.generator, device=self.device)
-        n_held_out = max(1, round(config.held_out_share * evidence.n))
+        n_held_out = min(_MOST_HELD_OUT, max(1, round(config.held_out_share * evidence.n)))
         self.held_out, self.trained = order[:n_held_out].sort().values, order[n_held_out:].sort().values
         self.n_epochs = config.n_epochs(len(self.trained))
         self.batch = max(1, min(config.batch_size, len(self.trained) // _LEAST_STEPS))

@@ -1,5 +1,6 @@
 """Maps at full resolution for coefficients that were found, by the subspace's regularised least squares."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -28,6 +29,8 @@ class FullMaps:
         (D, D, D) where maps may differ.
     once, twice
         E[a (1, c)] and E[a^2 (1, c) (1, c)^T] of each image.
+    update
+        Called with (images read, images to read in all).
 
     Attributes
     ----------
@@ -42,6 +45,7 @@ class FullMaps:
         mask: Float[Tensor, "z y x"],
         once: Float[Tensor, "n m"],
         twice: Float[Tensor, "n m m"],
+        update: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         last = store.box_size // 2 - 1
         self.images, self.support = Images(store, last), support_at(mask, last)
@@ -49,13 +53,15 @@ class FullMaps:
         focus = crop_volume(local_agreement(model.maps), self.support.box).clamp(0, 1)
         base, power = self.model.maps[:, 0].mean(0), self.model.power
         focused = replace(self.support, focus=focus)
-        self.maps = full_maps(self.images, base, power, focused, self.model.noise, once, twice)
+        self.maps = full_maps(self.images, base, power, focused, self.model.noise, once, twice, update)
 
     def in_image_units(self) -> LinearMaps:
         """The maps in the box and units of the images."""
         return in_image_units(self.maps.clone(), self.images.store)  # which it scales in place
 
-    def read(self) -> Reading:
+    def read(self, update: Callable[[int], None] = lambda done: None) -> Reading:
         """What images say of these maps, at all frequencies; their maps have seen them."""
         both = torch.stack([self.maps, self.maps])
-        return read_images(self.images, both, self.support, self.model.noise, self.model.contrast_spread)
+        return read_images(
+            self.images, both, self.support, self.model.noise, self.model.contrast_spread, update
+        )
