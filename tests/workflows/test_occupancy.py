@@ -41,6 +41,7 @@ from occupancy_files import (
 def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take longest and are tested for themselves; those of `finished` are drawn."""
     monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.plot_occupancies", lambda *_: Figure())
+    monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.write_class_maps", lambda *_: None)
     monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.figure_png", lambda _: b"\x89PNG")
 
 
@@ -105,7 +106,7 @@ def test_files_are_those_of_the_published_scripts(finished: tuple[Path, ClusterR
     assert "#1/A" in (out / "blocks.py").read_text()
     summary = pd.read_csv(out / "classes.csv")
     assert summary["maps"].tolist() == [3, 3, 3]
-    for name in ("heatmap.png", "cuts.png"):
+    for name in ("heatmap.png", "cuts.png", "class_maps.png"):
         assert len((out / name).read_bytes()) > 10_000
 
 
@@ -117,7 +118,7 @@ def test_steps_one_by_one_give_the_same(finished: tuple[Path, ClusterResult], tm
     occupancy_measure(MeasureRequest(place / "maps", steps / "02_mask", steps / "01_PDB_mrc", steps))
     occupancy_cluster(steps / "occupancies.csv", maps=place / "maps")
     in_one = listing(place / "out")
-    assert set(in_one) - set(listing(steps)) == {"occupancy.json"}
+    assert set(in_one) - set(listing(steps)) == {"occupancy.json", "class_maps.png"}  # not drawn again here
     for name in in_one:
         if name.endswith((".mrc", ".py", ".pkl", "elements.json")):
             assert (steps / name).read_bytes() == (place / "out" / name).read_bytes(), name

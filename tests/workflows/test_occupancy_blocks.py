@@ -23,6 +23,7 @@ from occupancy_files import STATES, state_map, write_maps, write_run
 @pytest.fixture(autouse=True)
 def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.plot_occupancies", lambda *_: Figure())
+    monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.write_class_maps", lambda *_: None)
     monkeypatch.setattr("cryoscape.workflows.occupancy_blocks.plot_regions", lambda *_: Figure())
     for module in ("occupancy_cluster_files", "occupancy_members", "occupancy_blocks"):
         monkeypatch.setattr(f"cryoscape.workflows.{module}.figure_png", lambda _: b"\x89PNG")

@@ -30,6 +30,7 @@ STATE = np.arange(60) % 3
 @pytest.fixture(autouse=True)
 def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.plot_occupancies", lambda *_: Figure())
+    monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.write_class_maps", lambda *_: None)
     for module in ("occupancy_cluster_files", "occupancy_members"):
         monkeypatch.setattr(f"cryoscape.workflows.{module}.figure_png", lambda _: b"\x89PNG")
 

@@ -29,6 +29,7 @@ ROWS = np.delete(np.arange(80), np.arange(0, 80, 4))  # 60 of 80 particles
 @pytest.fixture(autouse=True)
 def _quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.plot_occupancies", lambda *_: Figure())
+    monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.write_class_maps", lambda *_: None)
     monkeypatch.setattr("cryoscape.workflows.occupancy_cluster_files.figure_png", lambda _: b"\x89PNG")
 
 

@@ -26,6 +26,7 @@ from cryoscape.plotting.occupancy import (
     plot_occupancies,
 )
 from cryoscape.plotting.style import figure_png
+from cryoscape.workflows.occupancy_class_maps import write_class_maps
 from cryoscape.workflows.occupancy_files import OccupancyTable, write_json, write_table
 from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult, Grouping
 from cryoscape.workflows.occupancy_members import Members, remove_members, write_members
@@ -67,7 +68,8 @@ def write_clusters(
     _write_csv(
         folder / MAP_CLASSES_FILE, pd.DataFrame({"map": table.numbers, "class": result.classes.labels})
     )
-    _write_csv(folder / CLASSES_FILE, class_summary(result, members))
+    summary = class_summary(result, members)
+    _write_csv(folder / CLASSES_FILE, summary)
     _write_csv(folder / BLOCKS_FILE, block_table(result))
     for stale in folder.glob("class*.py"):
         if _CLASS_SCRIPT.fullmatch(stale.name):
@@ -81,6 +83,7 @@ def write_clusters(
             folder / BLOCKS_SCRIPT, list(model["models"].values()), _coloured(result, model), model["placing"]
         )
     _draw(folder, result, map_paths)
+    write_class_maps(folder, summary, map_paths)
     write_json(folder / SETTINGS_FILE, _settings(result, options))
     logger.info(
         "%d classes of maps (suggested %d) and %d blocks of elements (suggested %d) in %s",
