@@ -1,7 +1,6 @@
 """Learn a linear subspace of maps from particle images and leave a run folder."""
 
 import logging
-import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -42,6 +41,7 @@ from cryoscape.workflows.training_session import (
     folder_of_process,
     log_to,
     nothing_left_behind,
+    signal_of,
 )
 
 __all__ = ["TrainSubspaceRequest", "TrainSubspaceResult", "train_subspace"]
@@ -126,7 +126,7 @@ def _fit(
     )
     if not result.finished:
         write_tensors(folder / RESUME_FILE, {"state": result.state})
-        raise StoppedBySignal(caught[0] if caught else signal.SIGTERM, folder / RESUME_FILE)
+        raise StoppedBySignal(signal_of(caught), folder / RESUME_FILE)
     seconds = time.perf_counter() - started
     _write_result(request, plan, store, result, report.last, seconds)
     _tell(folder, result, report, seconds)

@@ -3,12 +3,13 @@
 import logging
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cryoscape.engines.distributed import any_process, process_group
 from cryoscape.engines.vae.checkpoint import check_fits
 from cryoscape.engines.vae.config import ModelConfig, TrainConfig
 from cryoscape.engines.vae.fit import Trainer
@@ -44,8 +45,10 @@ from cryoscape.workflows.training_session import (
     LatentShifts,
     StoppedBySignal,
     catch_signals,
+    folder_of_process,
     log_to,
     nothing_left_behind,
+    signal_of,
 )
 
 __all__ = ["TrainVaeRequest", "TrainVaeResult", "train_vae"]
@@ -72,6 +75,11 @@ def train_vae(request: TrainVaeRequest) -> TrainVaeResult:
     TrainingError : the loss stays non-finite.
     StoppedBySignal : SIGINT or SIGTERM came; the state is saved exactly.
     """
+    with process_group() as first, folder_of_process(request.outdir, first) as folder:
+        return _run(replace(request, outdir=folder))
+
+
+def _run(request: TrainVaeRequest) -> TrainVaeResult:
     folder = request.outdir
     check_request(request)
     images = find_images(_source(request))
@@ -164,9 +172,9 @@ def _train(request: TrainVaeRequest, trainer: Trainer, caught: list[int]) -> Tra
     while trainer.epoch <= last:
         epoch_start = time.perf_counter()
         with progress(trainer.store.n, f"epoch {trainer.epoch} of 0 to {last}") as update:
-            result = trainer.run_epoch(update, should_stop=lambda: bool(caught))
+            result = trainer.run_epoch(update, should_stop=lambda: any_process(bool(caught)))
         if not result.finished:
-            raise StoppedBySignal(caught[0], save_interrupted(request.outdir, trainer.state()))
+            raise StoppedBySignal(signal_of(caught), save_interrupted(request.outdir, trainer.state()))
         _log_epoch(trainer, result)
         # Latents are cheap beside training (the encoder is under 1% of the work): shifts cover every epoch.
         latents = trainer.encode()
@@ -177,8 +185,8 @@ def _train(request: TrainVaeRequest, trainer: Trainer, caught: list[int]) -> Tra
             save_epoch(request.outdir, result.epoch, trainer.state(), latents)
         left = (last - result.epoch) * wall
         logger.info("%.1f images a second; about %s left", result.images_per_second, format_seconds(left))
-        if caught and result.epoch < last:
-            raise StoppedBySignal(caught[0], save_interrupted(request.outdir, trainer.state()))
+        if any_process(bool(caught)) and result.epoch < last:
+            raise StoppedBySignal(signal_of(caught), save_interrupted(request.outdir, trainer.state()))
     assert result is not None
     logger.info("Finished in %s", format_seconds(time.perf_counter() - start))
     logger.info("next: cryoscape analyze %s %d", request.outdir, last)

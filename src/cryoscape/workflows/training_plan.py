@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from cryoscape.engines.distributed import of_first
 from cryoscape.engines.vae.checkpoint import pick_device
 from cryoscape.engines.vae.config import (
     DEFAULTS,
@@ -163,7 +164,7 @@ def plan_training(request: TrainVaeRequest, box_size: int) -> TrainingPlan:
         weight_decay=request.weight_decay,
         beta=parse_beta(request.beta, request.beta_control),
         beta_control=request.beta_control,
-        seed=int(np.random.default_rng().integers(100_000)) if seed is None else int(seed),
+        seed=of_first(int(np.random.default_rng().integers(100_000)) if seed is None else int(seed)),
         amp=request.amp,
     )
     return TrainingPlan(model, config, pick_device(request.device), path, content)

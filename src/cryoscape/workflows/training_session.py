@@ -12,7 +12,7 @@ from types import FrameType
 import numpy as np
 
 from cryoscape.analysis.convergence import shift_medians, spread
-from cryoscape.engines.run_files import RESUME_FILE, STARTED_RUN_FILES
+from cryoscape.engines.run_files import STARTED_RUN_FILES
 from cryoscape.engines.vae.results import Encoded
 from cryoscape.engines.vae.run_store import read_previous_latents
 from cryoscape.errors import InputError
@@ -34,6 +34,11 @@ class StoppedBySignal(Exception):
     def __init__(self, signal_number: int, saved: Path) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}; state saved in {saved}")
         self.exit_code = 128 + signal_number
+
+
+def signal_of(caught: list[int]) -> int:
+    """The signal that came; SIGTERM where it came to another process of the training."""
+    return caught[0] if caught else int(signal.SIGTERM)
 
 
 class LatentShifts:
@@ -97,17 +102,19 @@ def nothing_left_behind(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def folder_of_process(outdir: Path, first: bool) -> Iterator[Path]:
-    """Folder that this process of several writes to: the run's, or for all but the first a scratch copy.
+    """Folder that this process of several writes to: the run's, or a scratch folder for all but the first.
 
-    The copy holds what a run is continued from.
+    A run that is continued is seen there as well: files that lines are added to as copies, others as links.
     """
     if first:
         yield outdir
         return
     with tempfile.TemporaryDirectory(prefix="cryoscape-") as scratch:
-        for name in (*STARTED_RUN_FILES, RESUME_FILE):
-            if (outdir / name).is_file():
-                shutil.copy2(outdir / name, scratch)
+        for path in outdir.iterdir() if outdir.is_dir() else ():
+            if path.name in STARTED_RUN_FILES:
+                shutil.copy2(path, scratch)
+            elif path.is_file():
+                (Path(scratch) / path.name).symlink_to(path.resolve())
         yield Path(scratch)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cryoscape.engines.distributed import gathered, own_part, sum_over_processes
 from cryoscape.engines.vae.config import ModelConfig, TrainConfig, beta_at
 from cryoscape.engines.vae.fused_network import Workspace
 from cryoscape.engines.vae.model import (
@@ -155,20 +156,18 @@ class Trainer:
         update: Callable[[int], None] = lambda done: None,
     ) -> Encoded:
         """Latents (N, zdim) of all images in store order; with losses at the latents' means if asked."""
-        n, zdim = self.store.n, self.model_config.zdim
-        mean, logvar = np.empty((n, zdim), np.float32), np.empty((n, zdim), np.float32)
-        generative, kl = (np.empty(n, np.float32), np.empty(n, np.float32)) if with_losses else (None, None)
+        columns: list[tuple[Tensor, ...]] = []
+        done = 0
         with torch.no_grad():
-            for start in range(0, n, batch_size):
-                rows = torch.arange(start, min(start + batch_size, n))
+            for rows in torch.split(own_part(torch.arange(self.store.n)), batch_size):
                 batch = self._batch(rows)
                 m, v = self.network.infer(encoder_pixels(batch.target, batch.ctf, self.pixel_order))
-                mean[rows], logvar[rows] = m.cpu().numpy(), v.cpu().numpy()
-                if generative is not None and kl is not None:
-                    generative[rows] = self._reconstruction(m, batch)[1].cpu().numpy()
-                    kl[rows] = kl_divergence(m, v).cpu().numpy()
-                update(int(rows[-1]) + 1)
-        return Encoded(mean, logvar, generative, kl)
+                losses = (self._reconstruction(m, batch)[1], kl_divergence(m, v)) if with_losses else ()
+                columns.append(tuple(t.float().cpu() for t in (m, v, *losses)))
+                done += len(rows)
+                update(done)
+        whole = gathered(tuple(torch.cat(column) for column in zip(*columns, strict=True)))
+        return Encoded(*(column.numpy() for column in whole), *(() if with_losses else (None, None)))
 
     def _shuffled(self, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
@@ -195,12 +194,16 @@ class Trainer:
         return losses.mean(), losses.detach()
 
     def _step(self, rows: Tensor) -> Tensor:
-        """One optimiser step; returns (generative loss, KL, total loss, whether skipped) on the device."""
+        """One optimiser step; returns (generative loss, KL, total loss, whether skipped) on the device.
+
+        Of several processes each takes its part of the batch, with the noise it would have had in one.
+        """
         config, zdim = self.config, self.model_config.zdim
-        batch = self._batch(rows)
+        noise = torch.randn(len(rows), zdim, generator=self.noise)
+        mine, share = _own_share(len(rows))
+        batch = self._batch(rows[mine])
         mean, logvar = self.network.infer(encoder_pixels(batch.target, batch.ctf, self.pixel_order))
-        noise = torch.randn(len(rows), zdim, generator=self.noise).to(self.device, non_blocking=True)
-        z = mean + noise * torch.exp(0.5 * logvar)
+        z = mean + noise[mine].to(self.device, non_blocking=True) * torch.exp(0.5 * logvar)
         generative, _ = self._reconstruction(z, batch)
         kl = kl_divergence(mean, logvar).mean()
         weight = beta_at(config.beta, zdim, self._images_seen())
@@ -210,14 +213,16 @@ class Trainer:
         else:
             total = generative + config.beta_control * (weight - kl).square() / n_pixels
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        self._apply(total)
-        return torch.stack([t.detach().float() for t in (generative, kl, total)] + [self._bad.float()])
+        (total * share).backward()  # type: ignore[no-untyped-call]
+        losses = torch.stack([t.detach().float() for t in (generative, kl, total)]) * share
+        sum_over_processes(losses, *(p.grad for p in self.network.parameters() if p.grad is not None))
+        self._apply(losses[2])
+        return torch.cat([losses, self._bad.float()[None]])
 
     def _apply(self, total: Tensor) -> None:
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(gradients)).sum()
-        self._bad = ~torch.isfinite(total.detach() + norm)
+        self._bad = ~torch.isfinite(total + norm)
         if self.device.type in ("cpu", "cuda"):
             self.optimizer.grad_scale = None  # type: ignore[attr-defined]
             self.optimizer.found_inf = self._bad.float()  # type: ignore[attr-defined]
@@ -288,6 +293,12 @@ class Trainer:
             )
             self._good = self._snapshot()
         return result
+
+
+def _own_share(n: int) -> tuple[Tensor, float]:
+    """Places in a batch of n that this process takes, and their share; one place and 0 if none is left."""
+    mine = own_part(torch.arange(n))
+    return (mine, len(mine) / n) if len(mine) else (torch.zeros(1, dtype=torch.long), 0.0)
 
 
 def run_epochs(trainer: Trainer, last: int) -> Iterator[EpochResult]:
