@@ -13,6 +13,7 @@ from cryoscape.engines.regression.fit import RegressedMap, Regression
 from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
 from cryoscape.engines.subspace.equations import NormalEquations
 from cryoscape.engines.subspace.start import support_at
+from cryoscape.engines.subspace.support import change_box
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
 from cryoscape.particles.metadata import Particles, Poses
 from cryoscape.physics.fsc import fourier_shell_correlation, low_pass
@@ -26,40 +27,47 @@ BOX, N = 16, 800
 MASK = soft_sphere(BOX, 5.0, 2.0)
 
 
-def blob(x: float, y: float) -> torch.Tensor:
-    axis = torch.arange(BOX) - BOX // 2
+def blob(x: float, y: float, box: int = BOX, width: float = 2.0) -> torch.Tensor:
+    axis = torch.arange(box) - box // 2
     square = axis[:, None, None] ** 2 + (axis[:, None] - y) ** 2 + (axis - x) ** 2
-    return torch.exp(-square / 4).float()
+    return torch.exp(-square / width**2).float()
 
 
 COMMON, BENT = 3 * blob(0, 0), blob(-3, 2)
 
 
-def store_of(place: torch.Tensor, noise: float) -> FourierStore:
-    """Views of COMMON + (place > 0) BENT: a jump that maps linear in the place cannot follow."""
+def store_of(
+    place: torch.Tensor, noise: float, common: torch.Tensor = COMMON, bent: torch.Tensor = BENT
+) -> FourierStore:
+    """Views of common + (place > 0) bent: a jump that maps linear in the place cannot follow."""
     rng = np.random.default_rng(3)
     rotations = random_rotations(N)
-    plane = half_plane(BOX)
-    grid = FourierGrid(BOX // 2, 2)
-    values = torch.cat([volume_to_grid(one, grid) for one in (COMMON, BENT)], dim=1)
+    box = len(common)
+    plane = half_plane(box)
+    grid = FourierGrid(box // 2, 2)
+    values = torch.cat([volume_to_grid(one, grid) for one in (common, bent)], dim=1)
     slices = extract_slices(values, grid, torch.tensor(rotations).float(), plane.k)
     images = slices[..., 0] + slices[..., 1] * (place > 0)[:, None]
     images = torch.view_as_real(images) + noise * torch.from_numpy(rng.normal(size=(*images.shape, 2)))
     poses = Poses(rotations, np.zeros((N, 2)))
-    particles = Particles(None, np.arange(N), None, poses, None, None, Path("simulated"), BOX, N)
+    particles = Particles(None, np.arange(N), None, poses, None, None, Path("simulated"), box, N)
     return FourierStore(plane, images.float().numpy(), 1.0, particles, PreprocessConfig(window=False))
 
 
-def test_a_selection_of_one_state_gets_the_map_of_that_state() -> None:
-    place = torch.linspace(-1, 1, N)[torch.randperm(N, generator=torch.Generator().manual_seed(0))]
-    store = store_of(place, noise=2.0)
-    latents = LatentTable(
-        mean=(0 * place[:, None]).numpy(),
+def latents_at(z: torch.Tensor) -> LatentTable:
+    return LatentTable(
+        mean=z[:, None].numpy(),
         covariance=np.full((N, 1, 1), 0.01, np.float32),
         log_likelihood=np.zeros(N, np.float32),
         contrast=np.ones(N, np.float32),
         junk_score=np.zeros(N, np.float32),
     )
+
+
+def test_a_selection_of_one_state_gets_the_map_of_that_state() -> None:
+    place = torch.linspace(-1, 1, N)[torch.randperm(N, generator=torch.Generator().manual_seed(0))]
+    store = store_of(place, noise=2.0)
+    latents = latents_at(0 * place)
     average = (COMMON + BENT / 2).numpy()
     maps = LinearMaps(average, 0.01 * BENT.numpy()[None], 1.0)
     found = Regression(store, latents, maps, MASK).of_selection(torch.nonzero(place > 0)[:, 0])
@@ -72,6 +80,25 @@ def test_a_selection_of_one_state_gets_the_map_of_that_state() -> None:
     # C of a full map with the truth for halves that correlate as h: sqrt(2 h / (1 + h))
     expected = (2 * halves.clamp(min=0) / (1 + halves.clamp(min=0))).sqrt()
     assert float((expected - real)[1:6].abs().mean()) < 0.1
+
+
+def test_images_of_a_larger_box_give_detail_that_the_run_lacks() -> None:
+    box = 2 * BOX
+    common, bent = (
+        blob(0, 0, box, 1.5) + blob(4, 3, box, 1.5) + blob(0, -6, box, 1.5),
+        blob(-6, 4, box, 1.5),
+    )
+    z = torch.where(torch.arange(N) % 4 < 2, 0.5, -0.5)
+    store = store_of(z, 1.0, common, bent)
+    small = [change_box(one[None], BOX)[0].numpy() for one in (common + bent / 2, bent)]
+    maps = LinearMaps(small[0], small[1][None], 2.0)
+    regression = Regression(store, latents_at(z), maps, soft_sphere(box, 10.0, 4.0))
+    (found,) = regression.at_points(torch.tensor([[0.5]]))
+    assert found.full.shape == (box,) * 3
+    correlation = fourier_shell_correlation(found.full, common + bent)
+    assert float(correlation[1:13].min()) > 0.95  # the run ends at 8
+    near, far = (float((found.full * bent).sum()), float(((common + bent) * bent).sum()))
+    assert near == pytest.approx(far, rel=0.1)
 
 
 def _halves(found: RegressedMap) -> tuple[torch.Tensor, torch.Tensor]:

@@ -34,10 +34,12 @@ class Correction:
     ----------
     maps : (3, b, b, b) from all images and from each half set.
     choice : (S,) rings used in each shell, 0 where the prediction stands alone.
+    gain : (S,) mean share, 0 to 1, of what all images ask for that the correction grants.
     """
 
     maps: Float[Tensor, "3 z y x"]
     choice: Int[Tensor, " s"]
+    gain: Float[Tensor, " s"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Corrector:
         judges = torch.nonzero(within >= _LEAST_IMAGES)[:, 0]
         if not len(judges):
             nothing = torch.zeros(3, *support.mask.shape)
-            return Correction(nothing, torch.zeros(support.n_shells, dtype=torch.int64))
+            none = torch.zeros(support.n_shells)
+            return Correction(nothing, none.long(), none)
         first, array = int(judges[0]), sums.numpy()
         self._shared(lambda a, b: kernels.nest(array, a, b))
         precision = self._precision(array)
@@ -88,7 +91,11 @@ class Corrector:
                 for half in (array, array[:1], array[1:])
             ]
         )
-        return Correction(maps, choice + 1)
+        settled = (self.shell, taken, choice.numpy())
+        found = self._per_shell(
+            (support.n_shells, 2), lambda out, a, b: kernels.gains(array, *settled, out, a, b)
+        )
+        return Correction(maps, choice + 1, (found[:, 0] / found[:, 1].clamp(min=1)).float())
 
     def _shared(self, work: Callable[[int, int], None]) -> None:
         in_threads(work, even_shares(len(self.shell)))

@@ -12,7 +12,7 @@ from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.noise import total_power
 from cryoscape.engines.regression.correction import Correction, Corrector
 from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
-from cryoscape.engines.regression.sums import half_set_maps, maps_at_a_time, residual_sums
+from cryoscape.engines.regression.sums import known_latent_maps, maps_at_a_time, residual_sums
 from cryoscape.engines.subspace.passes import Images, measure_noise
 from cryoscape.engines.subspace.start import extrapolate_power, support_at
 from cryoscape.engines.subspace.support import Support, change_box
@@ -79,7 +79,14 @@ class Regression:
         noise[: len(measured)] = measured
         self.noise = noise
         power = _power(start, maps.box_size, self.support)
-        self.maps = half_set_maps(self.images, start[0], power, self.support, noise, self.t, tt)
+        found = known_latent_maps(self.images, start[0], power, self.support, noise, self.t, tt)
+        self.maps = found[1:]
+        # as far as the run's own maps reach, they are the better regularised ones of all images
+        reach = torch.zeros(self.support.n_shells)
+        reach[: _known_shells(maps.box_size, self.support)] = 1
+        own = [_by_shell(one, reach) for one in start]
+        beyond = [_by_shell(one, 1 - reach) for one in found[0]]
+        self.whole = torch.stack(own) + torch.stack(beyond)
 
     def at_points(self, points: Float[Tensor, "m q"]) -> Iterator[RegressedMap]:
         """Maps at points, some at a time in one pass over the images."""
@@ -112,7 +119,11 @@ class Regression:
     def _finish(self, point: Tensor, found: Correction, counts: Tensor) -> RegressedMap:
         at = torch.cat([torch.ones(1), point])
         halves = torch.einsum("n,hnzyx->hzyx", at, self.maps)
-        maps = found.maps + torch.cat([halves.mean(0, keepdim=True), halves])
+        both = halves.mean(0)
+        # What all images predict beyond the mean of half sets, each regularised for itself, less the share of
+        # it that the correction of that mean has made up for.
+        more = _by_shell(torch.einsum("n,nzyx->zyx", at, self.whole) - both, 1 - found.gain)
+        maps = found.maps + torch.cat([(both + more)[None], halves])
         whole = change_box(maps, self.store.box_size) * self.store.scale
         within = counts.sum(0).cumsum(0)
         used = found.choice[found.choice > 0]
@@ -122,10 +133,24 @@ class Regression:
         )
 
 
+def _known_shells(box_size: int, support: Support) -> int:
+    """Shells from 0 on that maps learned in a box hold."""
+    return min(box_size // 2 - 1, support.grid.max_radius) + 1
+
+
+def _by_shell(volume: Float[Tensor, "z y x"], factor: Float[Tensor, " s"]) -> Float[Tensor, "z y x"]:
+    """A map times a factor in each shell; beyond them the last one counts."""
+    box = volume.shape[-1]
+    axis, half = torch.fft.fftfreq(box, 1 / box) ** 2, torch.fft.rfftfreq(box, 1 / box) ** 2
+    shell = (axis[:, None, None] + axis[:, None] + half).sqrt().round().long()
+    beyond = torch.cat([factor, factor[-1:]])
+    return torch.fft.irfftn(torch.fft.rfftn(volume) * beyond[shell.clamp(max=len(factor))], s=volume.shape)
+
+
 def _power(maps: Float[Tensor, "n z y x"], box_size: int, support: Support) -> Float[Tensor, "s n"]:
     """Prior power of each map; beyond the box it was learned in, as steep as the last shells of the mean."""
     power = support.power(maps)
-    known = min(box_size // 2 - 1, support.grid.max_radius) + 1
+    known = _known_shells(box_size, support)
     if known >= len(power):
         return power
     mean = power[:, 0].clone()

@@ -141,6 +141,21 @@ def filtered(sums, shell, position, precision, choice, spectrum, first, last):  
 
 
 @_compiled
+def gains(sums, shell, precision, choice, out, first, last):  # type: ignore[no-untyped-def]
+    """Add to ``out`` (S, 2) the gains weight / (weight + precision) of `filtered`, and how many they are."""
+    for v in range(first, last):
+        s = shell[v]
+        if s < 0:
+            continue
+        out[s, 1] += 1
+        if choice[s] >= 0:
+            weight = np.float32(0)
+            for h in range(sums.shape[0]):
+                weight += sums[h, v, choice[s], 2]
+            out[s, 0] += weight / (weight + precision[s])
+
+
+@_compiled
 def explained(sums, disc, shell, position, spectrum, out, first, last):  # type: ignore[no-untyped-def]
     """Add to ``out`` (S, 2): D* X and n |X|^2 for a correction X on the grid and sums (V, R, 3) of images."""
     for v in range(first, last):

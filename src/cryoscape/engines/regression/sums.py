@@ -30,7 +30,7 @@ def maps_at_a_time(support: Support, n_rings: int) -> int:
     return max(1, max(_MEMORY_BYTES, int(_SHARE * available_memory_bytes())) // one)
 
 
-def half_set_maps(
+def known_latent_maps(
     images: Images,
     mean: Float[Tensor, "z y x"],
     power: Float[Tensor, "s n"],
@@ -38,12 +38,13 @@ def half_set_maps(
     noise: Float[Tensor, " f"],
     t: Float[Tensor, "m n"],
     tt: Float[Tensor, "m n n"],
-) -> Float[Tensor, "2 n z y x"]:
-    """Mean and bases of each half set from its own images, latents known; a slab of the grid at a time."""
+) -> Float[Tensor, "3 n z y x"]:
+    """Mean and bases from all images and of each half set, latents known; a slab of the grid at a time."""
     grid, n = support.grid, t.shape[1]
     base = volume_to_smooth_grid(mean, grid)
     known = support.to_grid(mean[None], correct_gridding=False)
-    spectra = [grid.zeros(n, device=mean.device) for _ in range(2)]
+    spectra = [grid.zeros(n, device=mean.device) for _ in range(3)]
+    precision = precision_of(power, support)
     plane = 2 * 2 * grid.n_yz * grid.n_x * (2 * n + n * (n + 1) // 2) * 4
     depth = max(4, _MEMORY_BYTES // plane)
     for first in range(0, grid.half + 1, depth):
@@ -53,9 +54,12 @@ def half_set_maps(
             if len(rows):
                 block = Block(*images.read(rows), t[rows], tt[rows])
                 halves[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
-        for spectrum, half in zip(spectra, halves, strict=True):
-            solved = half.solve(precision_of(power, support), support, known)
-            spectrum[solved.position] = solved.values
+        for number, half in enumerate(halves):
+            solved = half.solve(precision, support, known)
+            spectra[1 + number][solved.position] = solved.values
+        halves[0].sums += halves[1].sums
+        solved = halves[0].solve(precision, support, known)
+        spectra[0][solved.position] = solved.values
     maps = torch.stack([support.from_spectra(spectrum) for spectrum in spectra])
     maps[:, 0] += mean
     return maps
