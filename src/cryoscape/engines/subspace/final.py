@@ -64,7 +64,7 @@ def full_maps(
 
 def in_image_units(maps: Float[Tensor, "n z y x"], store: FourierStore) -> LinearMaps:
     """Mean and bases in the box of the images of a store, in their units."""
-    whole = change_box(maps, store.box_size).mul_(store.scale).cpu().numpy()
+    whole = (change_box(maps, store.box_size) * store.scale).cpu().numpy()
     return LinearMaps(whole[0], whole[1:], store.pixel_size_angstrom or 1.0)
 
 
