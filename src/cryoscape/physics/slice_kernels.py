@@ -21,7 +21,11 @@ from cryoscape.physics.smooth_kernel import KERNEL_POLYNOMIALS
 if TYPE_CHECKING:
     from cryoscape.physics.slices import FourierGrid
 
-_POLYNOMIALS = KERNEL_POLYNOMIALS.astype(np.float32)
+_HALF, _ONE = np.float32(0.5), np.uint64(1)
+# the kernel is even: the weight beside the centre is an even and an odd polynomial, that of the centre even
+_CENTRE_0, _CENTRE_2, _CENTRE_4, _CENTRE_6, _CENTRE_8 = KERNEL_POLYNOMIALS[1, ::2].astype(np.float32)
+_SIDE_0, _SIDE_2, _SIDE_4, _SIDE_6, _SIDE_8 = KERNEL_POLYNOMIALS[2, ::2].astype(np.float32)
+_SIDE_1, _SIDE_3, _SIDE_5, _SIDE_7 = KERNEL_POLYNOMIALS[2, 1::2].astype(np.float32)
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
@@ -106,41 +110,48 @@ def _insert(  # type: ignore[no-untyped-def]
 
 
 @_part_of_loops(inline="always")
-def _three_weights(t, out):  # type: ignore[no-untyped-def]
-    for point in range(3):
-        total = _POLYNOMIALS[point, _POLYNOMIALS.shape[1] - 1]
-        for power in range(_POLYNOMIALS.shape[1] - 2, -1, -1):
-            total = total * t + _POLYNOMIALS[point, power]
-        out[point] = total
+def _three_weights(t):  # type: ignore[no-untyped-def]
+    """Weights of the points at -1, 0 and 1 for an offset t, as `smooth_kernel.kernel_weights`."""
+    s = t * t
+    centre = _CENTRE_0 + s * (_CENTRE_2 + s * (_CENTRE_4 + s * (_CENTRE_6 + s * _CENTRE_8)))
+    even = _SIDE_0 + s * (_SIDE_2 + s * (_SIDE_4 + s * (_SIDE_6 + s * _SIDE_8)))
+    odd = t * (_SIDE_1 + s * (_SIDE_3 + s * (_SIDE_5 + s * _SIDE_7)))
+    return even - odd, centre, even + odd
 
 
 @_part_of_loops()
-def read_smooth(values, x, y, z, half, weights):  # type: ignore[no-untyped-def]
-    """Real and imaginary part of ``values`` (V, 2) at x >= 0; ``weights`` (3, 3) is room to work in."""
+def read_smooth(values, x, y, z, half):  # type: ignore[no-untyped-def]
+    """Real and imaginary part of ``values`` (V, 2) at x >= 0."""
     n_yz, n_x = 2 * half + 1, half + 1
-    nx, ny, nz = math.floor(x + 0.5), math.floor(y + 0.5), math.floor(z + 0.5)
-    _three_weights(np.float32(x - nx), weights[0])
-    _three_weights(np.float32(y - ny), weights[1])
-    _three_weights(np.float32(z - nz), weights[2])
-    real, imaginary = np.float32(0), np.float32(0)
-    first = 1 if nx == 0 else 0
-    for dz in range(3):
-        for dy in range(3):
-            w = weights[2, dz] * weights[1, dy]
-            at = ((nz + dz - 1 + half) * n_yz + ny + dy - 1 + half) * n_x + nx - 1
-            for dx in range(first, 3):
-                real += w * weights[0, dx] * values[at + dx, 0]
-                imaginary += w * weights[0, dx] * values[at + dx, 1]
-            if first:  # what lies at x = -1 is the conjugate of its opposite
-                at = ((1 - nz - dz + half) * n_yz + 1 - ny - dy + half) * n_x + 1
-                real += w * weights[0, 0] * values[at, 0]
-                imaginary -= w * weights[0, 0] * values[at, 1]
-    return real, imaginary
+    nx, ny, nz = math.floor(x + _HALF), math.floor(y + _HALF), math.floor(z + _HALF)
+    x0, x1, x2 = _three_weights(x - np.float32(nx))
+    y0, y1, y2 = _three_weights(y - np.float32(ny))
+    z0, z1, z2 = _three_weights(z - np.float32(nz))
+    r0 = i0 = r1 = i1 = r2 = i2 = np.float32(0)
+    # what lies at x = -1 is the conjugate of its opposite
+    mirrored = nx == 0
+    for dz in range(-1, 2):
+        wz = z0 if dz < 0 else (z1 if dz == 0 else z2)
+        for dy in range(-1, 2):
+            w = wz * (y0 if dy < 0 else (y1 if dy == 0 else y2))
+            # unsigned, so that no index is tested for counting from the end
+            at = np.uint64(((nz + dz + half) * n_yz + ny + dy + half) * n_x + nx)
+            left = at - _ONE
+            if mirrored:
+                left = np.uint64(((half - nz - dz) * n_yz + half - ny - dy) * n_x + 1)
+            r0 += w * values[left, 0]
+            i0 += w * values[left, 1]
+            r1 += w * values[at, 0]
+            i1 += w * values[at, 1]
+            r2 += w * values[at + _ONE, 0]
+            i2 += w * values[at + _ONE, 1]
+    if mirrored:
+        i0 = -i0
+    return x0 * r0 + x1 * r1 + x2 * r2, x0 * i0 + x1 * i1 + x2 * i2
 
 
 @_compiled
 def _extract_smooth(values, out, rotations, k, half, oversampling, first, last):  # type: ignore[no-untyped-def]
-    weights = np.empty((3, 3), np.float32)
     for b in range(first, last):
         r = rotations[b]
         for p in range(k.shape[0]):
@@ -153,7 +164,7 @@ def _extract_smooth(values, out, rotations, k, half, oversampling, first, last):
             # also where a rotation is not finite, whose floor is the lowest integer
             if math.floor(x) < 0 or max(x, abs(y), abs(z)) >= half - 1:
                 continue
-            real, imaginary = read_smooth(values, x, y, z, half, weights)
+            real, imaginary = read_smooth(values, x, y, z, half)
             out[b, p, 0], out[b, p, 1] = real, sign * imaginary
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryoscape.engines.subspace import equations as module
+from cryoscape.engines.subspace import sorted_pixels
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of, solve_maps
 from cryoscape.physics.smooth_reading import extract_smooth_slices, volume_to_smooth_grid
 
@@ -39,7 +39,8 @@ def filled(images: RandomImages, *planes: int, n: int = 3, plain: bool = False) 
     block = random_block(images, n)
     if plain:
         tt = block.tt[:, found.pairs[0], found.pairs[1]]
-        found._add_plain(block, tt, images.k, images.noise_variance)
+        base = extract_smooth_slices(found.base, images.grid, images.rotations, images.k)
+        found._add_plain(block, tt, images.k, images.noise_variance, base)
     else:
         found.add(block, images.k, images.noise_variance)
     return found
@@ -82,7 +83,7 @@ def accumulated(images: RandomImages, n: int = 3) -> np.ndarray:
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("bucket_bytes", [1 << 19, 1 << 12])
 def test_compiled_loops_accumulate_the_definition(monkeypatch, n_threads: int, bucket_bytes: int) -> None:
-    monkeypatch.setattr(module, "_CACHE_BYTES", bucket_bytes)
+    monkeypatch.setattr(sorted_pixels, "_CACHE_BYTES", bucket_bytes)
     images = random_images()
     torch.set_num_threads(n_threads)
     np.testing.assert_allclose(by_voxel(filled(images)), accumulated(images), rtol=1e-4, atol=2e-3)

@@ -36,7 +36,6 @@ def residuals(  # type: ignore[no-untyped-def]
     n_yz, n_x, depth = 2 * half + 1, half + 1, half + 1
     q = bases.shape[1] // 2
     one = np.float32(1)
-    room = np.empty((3, 3), np.float32)
     read = np.empty(2 * q, np.float32)
     for b in range(first, last):
         r = rotations[b]
@@ -46,7 +45,7 @@ def residuals(  # type: ignore[no-untyped-def]
             sign = one
             if x < 0:
                 x, y, z, sign = -x, -y, -z, -one
-            real, imaginary = read_smooth(mean, x, y, z, half, room)
+            real, imaginary = read_smooth(mean, x, y, z, half)
             real, imaginary = real * t[b, 0], imaginary * t[b, 0]
             ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
             fx, fy, fz = np.float32(x - ix), np.float32(y - iy), np.float32(z - iz)
@@ -73,25 +72,19 @@ def residuals(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def accumulate(values, places, n_places, pixels, at, n_pixels, sums, which, first, last):  # type: ignore[no-untyped-def]
+def accumulate(values, images, voxels, places, n_places, sums, which, first, last):  # type: ignore[no-untyped-def]
     """Add pixels [first, last) of a list sorted by voxel to the ``sums`` of half set ``which``.
 
-    ``pixels`` and ``at`` are of `gather_by_bucket`; ``places`` (B, M) holds, for the ``n_places`` (B,) maps
-    that an image adds to, map x R + ring.
+    ``values`` (E, 3), ``images`` and ``voxels`` (E,) are of `sorted_pixels`; ``places`` (B, M) holds, for the
+    ``n_places`` (B,) maps that an image adds to, map x R + ring.
     """
     n_rings = sums.shape[3]
     for i in range(first, last):
-        pixel, voxel = pixels[i], at[i]
-        sign = np.float32(1)
-        if pixel < 0:
-            pixel, sign = -1 - pixel, np.float32(-1)
-        b, p = pixel // n_pixels, pixel % n_pixels
-        real, imaginary, squared = values[b, p, 0], sign * values[b, p, 1], values[b, p, 2]
+        b, voxel = images[i], voxels[i]
         for j in range(n_places[b]):
             row = sums[places[b, j] // n_rings, which, voxel, places[b, j] % n_rings]
-            row[0] += real
-            row[1] += imaginary
-            row[2] += squared
+            for c in range(3):
+                row[c] += values[i, c]
 
 
 @_compiled

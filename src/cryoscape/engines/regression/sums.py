@@ -1,17 +1,15 @@
 """One pass over the images: residuals of the subspace prediction, back-projected for many maps at a time."""
 
-from itertools import pairwise
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoscape.engines.regression.kernels import accumulate, residuals
-from cryoscape.engines.subspace import kernels as subspace_kernels
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.readable import ReadableMaps, readable
+from cryoscape.engines.subspace.sorted_pixels import sort_by_voxel
 from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
 from cryoscape.particles.memory import available_memory_bytes
@@ -20,7 +18,6 @@ from cryoscape.physics.smooth_reading import volume_to_smooth_grid
 _MEMORY_BYTES = 3 << 29
 _SHARE = 0.25
 """Of the memory that is free: many maps may take it, since each pass over the images has a cost."""
-_CACHE_BYTES = 1 << 19
 
 
 def maps_at_a_time(support: Support, n_rings: int) -> int:
@@ -115,22 +112,9 @@ def _insert(
         lambda a, b: residuals(*arguments, grid.half, grid.oversampling, values, voxels, a, b),
         even_shares(len(rows)),
     )
-    n_voxels, row_bytes = sums.shape[2], 4 * sums[:, 0, 0].numel()
-    bucket = max(64, _CACHE_BYTES // row_bytes)
-    starts = np.zeros(n_voxels // bucket + 2, np.int64)
-    pixels, at = (np.empty(2 * voxels.size, np.int32) for _ in range(2))
-    subspace_kernels.gather_by_bucket(
-        voxels, grid.n_x, grid.n_yz, grid.half, grid.half + 1, 0, bucket, starts, pixels, at
-    )
-    cuts = [int(starts[np.searchsorted(starts, a)]) for a, _ in even_shares(int(starts[-1]))]
-    cuts.append(int(starts[-1]))
-    places, n_places = _places(ring, sums.shape[3])
-    in_threads(
-        lambda a, b: accumulate(
-            values, places, n_places, pixels, at, voxels.shape[1], sums.numpy(), which, a, b
-        ),
-        [(a, b) for a, b in pairwise(cuts) if b > a],
-    )
+    found = sort_by_voxel(values, voxels, grid, (0, grid.half + 1), 4 * sums[:, 0, 0].numel())
+    moments = (found.values, found.images, found.places, *_places(ring, sums.shape[3]), sums.numpy(), which)
+    in_threads(lambda a, b: accumulate(*moments, a, b), found.shares)
 
 
 def _places(ring: Int[Tensor, "b j"], n_rings: int) -> tuple[np.ndarray, np.ndarray]:

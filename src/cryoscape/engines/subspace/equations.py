@@ -11,7 +11,6 @@ So the data weigh o^3 times their sum at a voxel, against a prior precision of f
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -19,13 +18,12 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from cryoscape.engines.subspace import kernels
+from cryoscape.engines.subspace.sorted_pixels import sort_by_voxel
 from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
 from cryoscape.physics.slices import FourierGrid
 from cryoscape.physics.smooth_reading import extract_smooth_slices
 
-_CACHE_BYTES = 1 << 19
-"""Of sums that a core works on at a time: half of a usual second-level cache."""
 _LEAST_POWER = 1e-9
 """Of the largest power of a map: bounds the precision where a shell is empty."""
 
@@ -76,54 +74,50 @@ class NormalEquations:
         n_voxels = 2 * (self.last - self.first) * grid.n_yz * grid.n_x
         self.sums = torch.zeros(n_voxels, 2 * n + self.pairs.shape[1], device=base.device)
 
-    def add(self, block: Block, k: Tensor, noise_variance: Float[Tensor, " p"]) -> None:
-        """Add images; each pixel goes to its nearest voxel."""
+    def add(
+        self,
+        block: Block,
+        k: Tensor,
+        noise_variance: Float[Tensor, " p"],
+        base_slices: Complex[Tensor, "b p"] | None = None,
+    ) -> None:
+        """Add images; each pixel goes to its nearest voxel.
+
+        Parameters
+        ----------
+        base_slices
+            Slices of the base map, where they are at hand.
+        """
+        if base_slices is None:
+            base_slices = extract_smooth_slices(self.base, self.grid, block.rotations, k)
         tt = block.tt[:, self.pairs[0], self.pairs[1]].contiguous()
         if self.sums.device.type == "cpu":
-            self._add_compiled(block, tt, k, noise_variance)
+            self._add_compiled(block, tt, k, noise_variance, base_slices)
         else:
-            self._add_plain(block, tt, k, noise_variance)
+            self._add_plain(block, tt, k, noise_variance, base_slices)
 
-    def _add_compiled(self, block: Block, tt: Tensor, k: Tensor, noise_variance: Tensor) -> None:
-        grid, shape = self.grid, block.ctf.shape
+    def _add_compiled(
+        self, block: Block, tt: Tensor, k: Tensor, noise_variance: Tensor, base_slices: Tensor
+    ) -> None:
+        grid, shape, planes = self.grid, block.ctf.shape, (self.first, self.last)
         values, voxels = np.empty((*shape, 5), np.float32), np.empty(shape, np.int32)
-        arguments = (
+        pixels = (
             torch.view_as_real(block.coefficients.resolve_conj()).contiguous().numpy(),
             block.ctf.contiguous().numpy(),
+            torch.view_as_real(base_slices.to(torch.complex64)).contiguous().numpy(),
             (1 / noise_variance).float().numpy(),
             block.rotations.contiguous().numpy(),
             k.to(torch.float32).contiguous().numpy(),
-            self.base[:, 0].contiguous().numpy(),
+            *(grid.half, grid.oversampling, *planes),
         )
-        slab = (grid.half, grid.oversampling, self.first, self.last)
-        in_threads(lambda a, b: kernels.locate(*arguments, *slab, values, voxels, a, b), even_shares(len(tt)))
-        bucket = max(64, _CACHE_BYTES // (4 * self.sums.shape[1]))
-        starts = np.zeros(len(self.sums) // bucket + 2, np.int64)
-        pixels, places = (np.empty(2 * voxels.size, np.int32) for _ in range(2))
-        kernels.gather_by_bucket(
-            voxels,
-            grid.n_x,
-            grid.n_yz,
-            grid.half,
-            self.last - self.first,
-            self.first,
-            bucket,
-            starts,
-            pixels,
-            places,
-        )
-        sums, t = self.sums.numpy(), block.t.contiguous().numpy()
-        shares = _whole_groups(starts)
-        in_threads(
-            lambda a, b: kernels.normal_equations(
-                values, t, tt.numpy(), pixels, places, shape[1], sums, a, b
-            ),
-            shares,
-        )
+        in_threads(lambda a, b: kernels.locate(*pixels, values, voxels, a, b), even_shares(len(tt)))
+        found = sort_by_voxel(values, voxels, grid, planes, 4 * self.sums.shape[1])
+        once, sums = block.t.contiguous().numpy(), self.sums.numpy()
+        moments = (found.values, found.images, found.places, once, tt.numpy(), sums)
+        in_threads(lambda a, b: kernels.normal_equations(*moments, a, b), found.shares)
 
-    def _add_plain(self, block: Block, tt: Tensor, k: Tensor, noise_variance: Tensor) -> None:
+    def _add_plain(self, block: Block, tt: Tensor, k: Tensor, noise_variance: Tensor, base: Tensor) -> None:
         """Do the same with tensor operations, for GPUs."""
-        base = extract_smooth_slices(self.base, self.grid, block.rotations, k)
         q = (
             torch.einsum("pi,bij->bpj", k.to(block.rotations), block.rotations[:, :2])
             * self.grid.oversampling
@@ -184,27 +178,33 @@ class NormalEquations:
         sums[used, self.n] -= base[:, 1]
         solution = torch.zeros(len(shell), 2 * self.n)
         inverses = torch.zeros(support.n_shells, self.n, self.n, dtype=torch.float64)
-        self._solve_compiled(sums, precision, shell, solution, inverses)
+        self._solve_compiled(sums, precision, shell, used, solution, inverses)
         sums[used, 0] += base[:, 0]
         sums[used, self.n] += base[:, 1]
         values = solution.to(precision)[used].view(len(used), 2, self.n).transpose(1, 2)
         return SlabSolution(position, in_shell, values, inverses.to(precision))
 
     def _solve_compiled(
-        self, sums: Tensor, precision: Tensor, shell: Tensor, solution: Tensor, variance: Tensor
+        self,
+        sums: Tensor,
+        precision: Tensor,
+        shell: Tensor,
+        used: Tensor,
+        solution: Tensor,
+        variance: Tensor,
     ) -> None:
-        shares = even_shares(len(shell))
+        shares = even_shares(len(used))
         parts = torch.zeros(len(shares), *variance.shape, dtype=torch.float64)
-        fixed = (sums.cpu().numpy(), precision.double().cpu().numpy(), shell.cpu().numpy(), self.n)
+        fixed = (
+            sums.cpu().numpy(),
+            precision.double().cpu().numpy(),
+            shell.cpu().numpy(),
+            used.cpu().numpy(),
+            self.n,
+        )
         numbers = {share: parts[i].numpy() for i, share in enumerate(shares)}
         in_threads(lambda a, b: kernels.solve_voxels(*fixed, solution.numpy(), numbers[a, b], a, b), shares)
         variance += parts.sum(0)
-
-
-def _whole_groups(starts: np.ndarray) -> list[tuple[int, int]]:
-    """Ranges of the sorted pixels for each thread, cut only between groups: no voxel is shared."""
-    cuts = [starts[np.searchsorted(starts, a)] for a, _ in even_shares(int(starts[-1]))]
-    return list(pairwise([*(int(cut) for cut in cuts), int(starts[-1])]))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,15 @@ threads write the same number.
 import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
 
 from cryoscape.physics.slice_kernels import read_smooth
+
+LANES = 8
+"""Voxels solved side by side: as many double precision numbers as the widest registers hold."""
 
 
 def _compiled(function: Callable[..., None]) -> Callable[..., None]:
@@ -24,15 +28,25 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     return loop
 
 
+def _part_of_loops(function: Callable[..., Any]) -> Any:
+    """Compile what compiled loops call, likewise."""
+    return numba.njit(nogil=True, cache=True, boundscheck=False, inline="always")(inspect.unwrap(function))
+
+
 @_compiled
-def moments(mean, bases, data, ctf, weight, rotations, k, half, oversampling, out, first, last):  # type: ignore[no-untyped-def]
-    """Gram matrices (B, q + 2, q + 2) of projected mean and q bases and the image, times ``weight`` (P,)."""
+def moments(  # type: ignore[no-untyped-def]
+    mean, bases, data, ctf, weight, rotations, k, half, oversampling, out, seen, first, last
+):
+    """Gram matrices (B, q + 2, q + 2) of projected mean and q bases and the image, times ``weight`` (P,).
+
+    ``seen`` (B, P, 2) gains the slices of the mean map, before CTF and weight, or is empty.
+    """
+    keep = len(seen) > 0
     n_yz, n_x = 2 * half + 1, half + 1
     q, n_pixels = bases.shape[1] // 2, k.shape[0]
     one = np.float32(1)
     rows = np.empty((2 * n_pixels, q + 2), np.float32)
     read = np.empty(2 * q, np.float32)
-    room = np.empty((3, 3), np.float32)
     for b in range(first, last):
         r = rotations[b]
         for p in range(n_pixels):
@@ -42,8 +56,11 @@ def moments(mean, bases, data, ctf, weight, rotations, k, half, oversampling, ou
             if x < 0:
                 x, y, z, sign = -x, -y, -z, -one
             w = ctf[b, p] * weight[p]
-            real, imaginary = read_smooth(mean, x, y, z, half, room)
-            rows[2 * p, 0], rows[2 * p + 1, 0] = w * real, w * sign * imaginary
+            real, imaginary = read_smooth(mean, x, y, z, half)
+            imaginary *= sign
+            if keep:
+                seen[b, p, 0], seen[b, p, 1] = real, imaginary
+            rows[2 * p, 0], rows[2 * p + 1, 0] = w * real, w * imaginary
             ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
             fx, fy, fz = np.float32(x - ix), np.float32(y - iy), np.float32(z - iz)
             a = ((iz + half) * n_yz + iy + half) * n_x + ix
@@ -69,10 +86,10 @@ def moments(mean, bases, data, ctf, weight, rotations, k, half, oversampling, ou
 def locate(  # type: ignore[no-untyped-def]
     data,
     ctf,
+    base,
     weight,
     rotations,
     k,
-    base,
     half,
     oversampling,
     slab_first,
@@ -84,14 +101,13 @@ def locate(  # type: ignore[no-untyped-def]
 ):
     """Find the nearest voxel of each pixel of images [first, last), and what the pixel has to give.
 
-    ``values`` (B, P, 5) gains CTF x image and CTF^2 x slice of ``base`` (V, 2), both real and imaginary, and
+    ``values`` (B, P, 5) gains CTF x image and CTF^2 x slice of the base map, both real and imaginary, and
     CTF^2, all times ``weight`` and conjugated where the pixel lies at x < 0; ``voxels`` (B, P) the index in
     the slab of planes slab_first <= |z| < slab_last, or -1.
     """
     n_yz, n_x = 2 * half + 1, half + 1
     depth = slab_last - slab_first
-    one = np.float32(1)
-    room = np.empty((3, 3), np.float32)
+    one, near = np.float32(1), np.float32(0.5)
     for b in range(first, last):
         r = rotations[b]
         for p in range(k.shape[0]):
@@ -100,7 +116,7 @@ def locate(  # type: ignore[no-untyped-def]
             sign = one
             if x < 0:
                 x, y, z, sign = -x, -y, -z, -one
-            nx, ny, nz = math.floor(x + 0.5), math.floor(y + 0.5), math.floor(z + 0.5)
+            nx, ny, nz = math.floor(x + near), math.floor(y + near), math.floor(z + near)
             if abs(nz) < slab_first or abs(nz) >= slab_last:
                 voxels[b, p] = -1
                 continue
@@ -109,54 +125,76 @@ def locate(  # type: ignore[no-untyped-def]
             voxels[b, p] = (plane * n_yz + ny + half) * n_x + nx
             w = ctf[b, p] * weight[p]
             squared = w * ctf[b, p]
-            values[b, p, 0] = w * data[b, p, 0]
-            values[b, p, 1] = w * sign * data[b, p, 1]
-            real, imaginary = read_smooth(base, x, y, z, half, room)
-            values[b, p, 2], values[b, p, 3] = squared * real, squared * imaginary
+            values[b, p, 0], values[b, p, 1] = w * data[b, p, 0], w * sign * data[b, p, 1]
+            values[b, p, 2], values[b, p, 3] = squared * base[b, p, 0], squared * sign * base[b, p, 1]
             values[b, p, 4] = squared
 
 
-@_compiled
-def gather_by_bucket(voxels, n_x, n_yz, half, depth, slab_first, bucket, starts, pixels, places):  # type: ignore[no-untyped-def]
-    """Sort pixels by groups of ``bucket`` neighbouring voxels, so that each group stays in cache.
+@_part_of_loops
+def _opposite(voxel, n_x, n_yz, half, depth, slab_first):  # type: ignore[no-untyped-def]
+    """Index in a slab of the voxel at the negative of one at x = 0."""
+    plane, y = voxel // (n_yz * n_x), voxel // n_x % n_yz
+    z = plane if plane < depth else plane - depth
+    # z + slab_first = 0 is its own opposite plane
+    opposite = plane if z + slab_first == 0 else (plane + depth) % (2 * depth)
+    return (opposite * n_yz + 2 * half - y) * n_x
 
-    A voxel at x = 0 stands for its opposite too, which gains the conjugate: such a pixel is listed twice, the
-    second time as -1 - its index. ``starts`` (groups + 1) tells where each group begins in ``pixels`` and
-    ``places``.
-    """
-    flat = voxels.reshape(-1)
-    for fill in range(2):
-        for i in range(len(flat)):
-            voxel = flat[i]
+
+@_compiled
+def count_pixels(voxels, n_x, n_yz, half, depth, slab_first, bucket, counts, first, last):  # type: ignore[no-untyped-def]
+    """Count in ``counts`` (G,) the pixels of images [first, last) by groups of ``bucket`` voxels."""
+    for b in range(first, last):
+        for p in range(voxels.shape[1]):
+            voxel = voxels[b, p]
+            if voxel < 0:
+                continue
+            counts[voxel // bucket] += 1
+            if voxel % n_x == 0:
+                counts[_opposite(voxel, n_x, n_yz, half, depth, slab_first) // bucket] += 1
+
+
+@_compiled
+def sort_pixels(  # type: ignore[no-untyped-def]
+    values,
+    voxels,
+    n_x,
+    n_yz,
+    half,
+    depth,
+    slab_first,
+    bucket,
+    following,
+    sorted_values,
+    images,
+    places,
+    first,
+    last,
+):
+    """Write pixels of images [first, last) to the next free place of their group, ``following`` (G,)."""
+    n_columns = values.shape[2]
+    for b in range(first, last):
+        for p in range(voxels.shape[1]):
+            voxel = voxels[b, p]
             if voxel < 0:
                 continue
             group = voxel // bucket
-            if fill:
-                at = starts[group]
-                pixels[at], places[at] = i, voxel
-            starts[group + (0 if fill else 1)] += 1
+            at = following[group]
+            following[group] = at + 1
+            images[at], places[at] = b, voxel
+            for c in range(n_columns):
+                sorted_values[at, c] = values[b, p, c]
             if voxel % n_x == 0:
-                plane, y = voxel // (n_yz * n_x), voxel // n_x % n_yz
-                z = plane if plane < depth else plane - depth
-                # z + slab_first = 0 is its own opposite plane
-                opposite = plane if z + slab_first == 0 else (plane + depth) % (2 * depth)
-                mirrored = (opposite * n_yz + 2 * half - y) * n_x
-                group = mirrored // bucket
-                if fill:
-                    at = starts[group]
-                    pixels[at], places[at] = -1 - i, mirrored
-                starts[group + (0 if fill else 1)] += 1
-        if fill:
-            for group in range(len(starts) - 1, 0, -1):
-                starts[group] = starts[group - 1]
-            starts[0] = 0
-        else:
-            for group in range(1, len(starts)):
-                starts[group] += starts[group - 1]
+                voxel = _opposite(voxel, n_x, n_yz, half, depth, slab_first)
+                group = voxel // bucket
+                at = following[group]
+                following[group] = at + 1
+                images[at], places[at] = b, voxel
+                for c in range(n_columns):
+                    sorted_values[at, c] = values[b, p, c] if c % 2 == 0 else -values[b, p, c]
 
 
 @_compiled
-def normal_equations(values, t, tt, pixels, places, n_pixels, sums, first, last):  # type: ignore[no-untyped-def]
+def normal_equations(values, images, places, t, tt, sums, first, last):  # type: ignore[no-untyped-def]
     """Add pixels [first, last) of the sorted list to their voxels of ``sums`` (V, 2n + m).
 
     A voxel gains t x CTF x residual, real then imaginary, and tt x CTF^2; the residual is the image less the
@@ -164,14 +202,9 @@ def normal_equations(values, t, tt, pixels, places, n_pixels, sums, first, last)
     """
     n, m = t.shape[1], tt.shape[1]
     for i in range(first, last):
-        pixel, voxel = pixels[i], places[i]
-        sign = np.float32(1)
-        if pixel < 0:
-            pixel, sign = -1 - pixel, np.float32(-1)
-        b, p = pixel // n_pixels, pixel % n_pixels
-        real, imaginary = values[b, p, 0], sign * values[b, p, 1]
-        base_real, base_imaginary, squared = values[b, p, 2], sign * values[b, p, 3], values[b, p, 4]
-        row, once, twice = sums[voxel], t[b], tt[b]
+        real, imaginary, squared = values[i, 0], values[i, 1], values[i, 4]
+        base_real, base_imaginary = values[i, 2], values[i, 3]
+        row, once, twice = sums[places[i]], t[images[i]], tt[images[i]]
         for j in range(n):
             row[j] += real * once[j] - base_real * twice[j]
         for j in range(n):
@@ -182,55 +215,72 @@ def normal_equations(values, t, tt, pixels, places, n_pixels, sums, first, last)
 
 
 @_compiled
-def solve_voxels(sums, precision, shell, n, spectrum, variance, first, last):  # type: ignore[no-untyped-def]
-    """Solve (left + diagonal precision of the shell) x = right at each voxel by Cholesky's method.
+def solve_voxels(sums, precision, shell, used, n, spectrum, variance, first, last):  # type: ignore[no-untyped-def]
+    """Solve (left + diagonal precision of the shell) x = right at voxels ``used`` [first, last) by Cholesky.
 
-    ``sums`` (V, 2n + m) as of `normal_equations`; voxels with shell -1 are skipped. ``spectrum`` (V, 2n)
-    gains the solution, ``variance`` (S, n, n) the sum over voxels of the inverse matrices.
+    ``sums`` (V, 2n + m) as of `normal_equations`. ``spectrum`` (V, 2n) gains the solution, ``variance``
+    (S, n, n) the sum over voxels of the inverse matrices. Some voxels are solved at a time, side by side.
     """
-    factor = np.zeros((n, n))
-    inverse = np.zeros((n, n))
-    column = np.zeros(n)
-    for v in range(first, last):
-        s = shell[v]
-        if s < 0:
-            continue
-        at = 2 * n
+    factor = np.zeros((n, n, LANES))
+    inverse = np.zeros((n, n, LANES))
+    right = np.zeros((2 * n, LANES))
+    total = np.empty(LANES)
+    voxels, shells = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    for start in range(first, last, LANES):
+        in_use = min(LANES, last - start)
+        for lane in range(LANES):
+            v = used[start + min(lane, in_use - 1)]
+            s = shell[v]
+            voxels[lane], shells[lane] = v, s
+            at = 2 * n
+            for i in range(n):
+                right[i, lane], right[n + i, lane] = sums[v, i], sums[v, n + i]
+                for j in range(i, n):
+                    factor[j, i, lane] = sums[v, at]
+                    at += 1
+                factor[i, i, lane] += precision[s, i]
         for i in range(n):
-            for j in range(i, n):
-                factor[j, i] = sums[v, at]
-                at += 1
-            factor[i, i] += precision[s, i]
-        for i in range(n):
-            for j in range(i + 1):
-                total = factor[i, j]
+            for j in range(i):
                 for c in range(j):
-                    total -= factor[i, c] * factor[j, c]
-                factor[i, j] = math.sqrt(total) if i == j else total / factor[j, j]
+                    for lane in range(LANES):
+                        factor[i, j, lane] -= factor[i, c, lane] * factor[j, c, lane]
+                for lane in range(LANES):
+                    factor[i, j, lane] *= inverse[j, j, lane]
+            for c in range(i):
+                for lane in range(LANES):
+                    factor[i, i, lane] -= factor[i, c, lane] * factor[i, c, lane]
+            for lane in range(LANES):
+                inverse[i, i, lane] = 1 / math.sqrt(factor[i, i, lane])
         # inverse of the lower triangle, then its square
         for i in range(n):
-            inverse[i, i] = 1 / factor[i, i]
             for j in range(i):
-                total = 0.0
+                total[:] = 0
                 for c in range(j, i):
-                    total -= factor[i, c] * inverse[c, j]
-                inverse[i, j] = total / factor[i, i]
-        for part in range(2):
-            for i in range(n):
-                total = 0.0
+                    for lane in range(LANES):
+                        total[lane] -= factor[i, c, lane] * inverse[c, j, lane]
+                for lane in range(LANES):
+                    inverse[i, j, lane] = total[lane] * inverse[i, i, lane]
+        for part in range(0, 2 * n, n):
+            for i in range(n - 1, -1, -1):
+                total[:] = 0
                 for c in range(i + 1):
-                    total += inverse[i, c] * sums[v, part * n + c]
-                column[i] = total
+                    for lane in range(LANES):
+                        total[lane] += inverse[i, c, lane] * right[part + c, lane]
+                right[part + i] = total
             for i in range(n):
-                total = 0.0
+                total[:] = 0
                 for c in range(i, n):
-                    total += inverse[c, i] * column[c]
-                spectrum[v, part * n + i] = total
+                    for lane in range(LANES):
+                        total[lane] += inverse[c, i, lane] * right[part + c, lane]
+                for lane in range(in_use):
+                    spectrum[voxels[lane], part + i] = total[lane]
         for i in range(n):
             for j in range(i + 1):
-                total = 0.0
+                total[:] = 0
                 for c in range(i, n):
-                    total += inverse[c, i] * inverse[c, j]
-                variance[s, i, j] += total
-                if i != j:
-                    variance[s, j, i] += total
+                    for lane in range(LANES):
+                        total[lane] += inverse[c, i, lane] * inverse[c, j, lane]
+                for lane in range(in_use):
+                    variance[shells[lane], i, j] += total[lane]
+                    if i != j:
+                        variance[shells[lane], j, i] += total[lane]

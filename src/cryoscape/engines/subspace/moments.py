@@ -20,6 +20,7 @@ def image_moments(
     rotations: Float[Tensor, "b 3 3"],
     k: Tensor,
     noise_variance: Float[Tensor, " p"],
+    mean_slices: Complex[Tensor, "b p"] | None = None,
 ) -> Float[Tensor, "b m m"]:
     """Compute G of each image, (B, n + 1, n + 1), for n maps; the image comes last.
 
@@ -29,20 +30,31 @@ def image_moments(
         Images at k (P, 2): volume frequency = k @ R.
     noise_variance
         E |noise|^2 of each frequency.
+    mean_slices
+        Gains the slices of the mean map, which the normal equations need too.
     """
     weight = (2 / noise_variance).sqrt()
     if maps.mean.device.type == "cpu" and maps.mean.dtype == torch.float32:
-        return _compiled(maps, coefficients, ctf, rotations, k, weight)
-    slices = maps.slices(rotations, k) * ctf[..., None]
-    everything = torch.cat([slices, coefficients[..., None]], dim=-1) * weight[:, None]
+        return _compiled(maps, coefficients, ctf, rotations, k, weight, mean_slices)
+    slices = maps.slices(rotations, k)
+    if mean_slices is not None:
+        mean_slices.copy_(slices[..., 0])
+    everything = torch.cat([slices * ctf[..., None], coefficients[..., None]], dim=-1) * weight[:, None]
     rows = torch.view_as_real(everything).permute(0, 1, 3, 2).flatten(1, 2)
     return rows.transpose(1, 2) @ rows
 
 
 def _compiled(
-    maps: ReadableMaps, coefficients: Tensor, ctf: Tensor, rotations: Tensor, k: Tensor, weight: Tensor
+    maps: ReadableMaps,
+    coefficients: Tensor,
+    ctf: Tensor,
+    rotations: Tensor,
+    k: Tensor,
+    weight: Tensor,
+    mean_slices: Tensor | None,
 ) -> Tensor:
     n_images = len(rotations)
+    seen = torch.empty(0, 0, 2) if mean_slices is None else torch.view_as_real(mean_slices)
     out = torch.empty(n_images, maps.n + 1, maps.n + 1)
     arguments = (
         maps.mean[:, 0].contiguous().numpy(),
@@ -55,6 +67,7 @@ def _compiled(
         maps.grid.half,
         maps.grid.oversampling,
         out.numpy(),
+        seen.numpy(),
     )
     in_threads(lambda a, b: kernels.moments(*arguments, a, b), even_shares(n_images))
     return out

@@ -25,7 +25,7 @@ from cryoscape.particles.fourier_store import FourierStore
 
 _BLOCK_COEFFICIENTS = 1 << 21
 _NOISE_IMAGES = 400
-_HELD_OUT_IMAGES = 2500
+_HELD_OUT_IMAGES = 1500
 _BAND_RADIANS = 0.1
 
 
@@ -130,13 +130,14 @@ def run_pass(
         which = int(images.half[rows[0]])
         data, ctf, rotations = images.read(rows)
         own = values[which % len(values)]
-        moments = image_moments(own, data, ctf, rotations, images.k, variance)
+        mean_slices = torch.empty_like(data)
+        moments = image_moments(own, data, ctf, rotations, images.k, variance, mean_slices)
         found = posterior(moments, contrast_spread)
         parts.append(found)
         order.append(rows)
         if with_equations:
             block = Block(data, ctf, rotations, found.weighted, found.weighted_squares)
-            equations[which].add(block, images.k, variance)
+            equations[which].add(block, images.k, variance, mean_slices)
             residual.add(rows, own, found.weighted, found.weighted_squares)
             held_out.add(rows, values[(1 - which) % len(values)], variance, contrast_spread)
         done += len(rows)

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cryoscape.engines.subspace.threads import even_shares, in_threads
+
 _COARSE, _FINE = 15, 7
 _REACH = 3.5
 _LEAST_CONTRAST = 0.02
@@ -115,7 +117,7 @@ def posterior(
 
 
 def _eigenbasis(g: Tensor, q: int) -> _Eigenbasis:
-    values, vectors = torch.linalg.eigh(g[:, 1 : q + 1, 1 : q + 1])
+    values, vectors = _eigh(g[:, 1 : q + 1, 1 : q + 1])
     turned = vectors.transpose(1, 2)
     return _Eigenbasis(
         values.clamp(min=0),
@@ -125,6 +127,19 @@ def _eigenbasis(g: Tensor, q: int) -> _Eigenbasis:
         g[:, 0, 0],
         g[:, 0, -1],
     )
+
+
+def _eigh(g: Float[Tensor, "n q q"]) -> tuple[Float[Tensor, "n q"], Float[Tensor, "n q q"]]:
+    """Eigenvalues and eigenvectors; on a CPU the library itself takes one matrix after the other."""
+    if g.device.type != "cpu" or not len(g):
+        return torch.linalg.eigh(g)
+    values, vectors = g.new_empty(g.shape[:-1]), torch.empty_like(g, memory_format=torch.contiguous_format)
+
+    def some(first: int, last: int) -> None:
+        values[first:last], vectors[first:last] = torch.linalg.eigh(g[first:last])
+
+    in_threads(some, even_shares(len(g)))
+    return values, vectors
 
 
 def _misfit(basis: _Eigenbasis, spread: float) -> Tensor:

@@ -15,8 +15,9 @@ def even_shares(n: int) -> list[tuple[int, int]]:
 
 def in_threads(work: Callable[[int, int], None], shares: list[tuple[int, int]]) -> None:
     """Do all shares at the same time."""
-    if len(shares) == 1:
-        work(*shares[0])
+    if len(shares) <= 1:
+        for share in shares:
+            work(*share)
         return
     with ThreadPoolExecutor(len(shares)) as pool:
         list(pool.map(lambda share: work(*share), shares))
