@@ -9,6 +9,7 @@ import torch
 
 from cryoscape.engines.subspace.em import (
     Model,
+    extrapolate_power,
     fewer_components,
     iterate,
     next_power,
@@ -18,9 +19,10 @@ from cryoscape.engines.subspace.em import (
     whitening,
 )
 from cryoscape.engines.subspace.equations import Solution
+from cryoscape.engines.subspace.mean_map import mean_maps
 from cryoscape.engines.subspace.passes import Images, measure_noise, run_pass
 from cryoscape.engines.subspace.posterior import Posterior, posterior
-from cryoscape.engines.subspace.start import enlarge, extrapolate_power, first_model, support_at
+from cryoscape.engines.subspace.start import enlarge, first_model, in_box_of, support_at
 from cryoscape.engines.subspace.support import Support
 from cryoscape.physics.masks import soft_sphere
 from cryoscape.physics.slices import FourierGrid
@@ -199,14 +201,49 @@ def test_maps_do_not_weaken_while_contrasts_grow() -> None:
     assert model.contrast_spread == pytest.approx(0.3, abs=0.04)
 
 
+def test_at_a_larger_radius_maps_are_solved_for_that_images_were_not_placed_by(balls: Balls) -> None:
+    images, support, model = start(balls)
+    for _ in range(4):
+        model = iterate(model, support, images).model
+    before = run_pass(images, model.maps, support, model.noise, model.contrast_spread).posterior
+    wider, larger = Images(balls.store, 7), support_at(soft_sphere(BOX, 6.0, 1.0), 7)
+    brought = in_box_of(larger, model)
+    done = iterate(brought, larger, wider, placing_radius=6)
+    # placed as before, by the frequencies that the maps know of
+    torch.testing.assert_close(done.posterior.information, before.information, rtol=0.05, atol=0.3)
+    assert (
+        float(torch.corrcoef(torch.stack([done.posterior.mean[:, 0], before.mean[:, 0]]))[0, 1].abs()) > 0.99
+    )
+    assert done.model.power.shape == (8, CONFIG.n_components + 1)
+    # the new shell of the mean map is the true one, as well as a mean map reconstructed on its own tells
+    truth = torch.from_numpy(balls.mean_volume()).float()[None] * larger.mask
+    alone, _ = mean_maps(wider, larger, model.noise)
+
+    def correlation(maps: torch.Tensor) -> float:
+        both = larger.shell_products(maps, truth) / (larger.power(maps) * larger.power(truth)).sqrt()
+        return float(both[7, 0])
+
+    assert correlation(done.model.maps[0, :1]) > correlation(alone[:1]) - 0.02
+
+
+def test_the_mean_alone_can_be_solved_for(balls: Balls) -> None:
+    images, support, model = start(balls)
+    model = iterate(model, support, images).model
+    whole = run_pass(images, model.maps, support, model.noise, 0.1, solving=support)
+    mean = run_pass(images, model.maps, support, model.noise, 0.1, solving=support, n_solved=1)
+    for one, all_maps in zip(mean.equations, whole.equations, strict=True):
+        assert one.n == 1
+        torch.testing.assert_close(one.sums, all_maps.of_mean().sums, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(mean.posterior.mean, whole.posterior.mean)
+    assert mean.held_out_information == 0
+
+
 def test_images_are_placed_by_the_maps_of_their_own_half(balls: Balls) -> None:
     images, support, model = start(balls)
     model = iterate(model, support, images).model
-    both = run_pass(images, model.maps, support, model.noise, 0.1, with_equations=False).posterior
+    both = run_pass(images, model.maps, support, model.noise, 0.1).posterior
     for which in range(2):
-        alone = run_pass(
-            images, model.maps[[which]], support, model.noise, 0.1, with_equations=False
-        ).posterior
+        alone = run_pass(images, model.maps[[which]], support, model.noise, 0.1).posterior
         mine = images.half == which
         torch.testing.assert_close(both.mean[mine], alone.mean[mine])
         assert not torch.allclose(both.mean[~mine], alone.mean[~mine], atol=1e-3)
@@ -224,7 +261,7 @@ def test_a_pass_tells_of_every_image_once(balls: Balls) -> None:
 
 def test_the_noise_of_a_pass_is_that_measured_by_itself(balls: Balls) -> None:
     images, support, model = start(balls)
-    done = run_pass(images, model.maps, support, model.noise, 0.1)
+    done = run_pass(images, model.maps, support, model.noise, 0.1, solving=support)
     found = done.posterior
     apart = measure_noise(images, model.maps, support, found.weighted, found.weighted_squares)
     torch.testing.assert_close(done.noise, apart, rtol=1e-4, atol=1e-6)

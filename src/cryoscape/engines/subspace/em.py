@@ -8,12 +8,14 @@ from torch import Tensor
 
 from cryoscape.engines.subspace.equations import NormalEquations, Solution, solve_maps
 from cryoscape.engines.subspace.halves import common_coordinates, focused
+from cryoscape.engines.subspace.mean_map import solved_means
 from cryoscape.engines.subspace.passes import Images, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.support import Support
 
 _LARGEST_STEP = 4.0
 """Factor by which the prior power of a shell may change in one iteration."""
+_EXTRAPOLATED_SHELLS, _SLOPE_SHELLS = 3, 5
 _LEAST_GAIN = 0.05
 _LEAST_OF_MEAN = 0.003
 """Power of a basis that is never given up while learning, of the mean map's: small motions begin below it."""
@@ -52,9 +54,21 @@ class Iteration:
     held_out_information: float
 
 
-def iterate(model: Model, support: Support, images: Images) -> Iteration:
-    """Improve the model once, each half set by itself; they share prior, noise and coordinates."""
-    done = run_pass(images, model.maps, support, model.noise, model.contrast_spread)
+def iterate(model: Model, support: Support, images: Images, placing_radius: int | None = None) -> Iteration:
+    """Improve the model once, each half set by itself; they share prior, noise and coordinates.
+
+    Parameters
+    ----------
+    placing_radius
+        Frequencies that a model knows of which was learned at a smaller radius and brought to the box of
+        ``support``: images are placed by these, and maps are solved for at all.
+    """
+    placing = support if placing_radius is None else support.within(placing_radius)
+    done = run_pass(images, model.maps, placing, model.noise, model.contrast_spread, solving=support)
+    if placing_radius is not None:
+        alone = [half.of_mean() for half in done.equations]
+        _, of_mean = solved_means(alone, model.maps[:, 0], support)
+        model = replace(model, power=extrapolate_power(model.power, of_mean))
     found = done.posterior
     halves = solve_halves(done.equations, model, focused(support, model.maps))
     changes = torch.stack([whitening(half.maps, found.of(images.half == h)) for h, half in enumerate(halves)])
@@ -130,6 +144,25 @@ def power_in_common(
         least = torch.maximum(least_share * pooled, least_share * _LEAST_OF_MEAN * best[:, :1])
         best[:, 1:] = torch.maximum(best[:, 1:], least)
     return torch.maximum(torch.minimum(best, _LARGEST_STEP * prior), prior / _LARGEST_STEP)
+
+
+def extrapolate_power(power: Float[Tensor, "s n"], of_mean: Float[Tensor, " t"]) -> Float[Tensor, "t n"]:
+    """Prior power in more shells, relative to the mean map's: level and slope of the last shells known.
+
+    Maps differ by parts of the same density, so the ratio changes slowly; its slope is that of all bases
+    together, and it does not rise.
+    """
+    n, more = len(power), len(of_mean) - len(power)
+    last = slice(max(1, n - _EXTRAPOLATED_SHELLS), n)
+    whole = of_mean[:, None] * (power[last] / of_mean[last, None]).mean(0)
+    if more > 0 and power.shape[1] > 1 and n > 2 * _SLOPE_SHELLS:
+        pooled = power[:, 1:].sum(1) / of_mean[:n]
+        far, near = pooled[n - 2 * _SLOPE_SHELLS : n - _SLOPE_SHELLS], pooled[n - _SLOPE_SHELLS :]
+        slope = float((near.mean() / far.mean()).log().clamp(max=0)) / _SLOPE_SHELLS
+        whole[n:, 1:] *= (slope * torch.arange(1, more + 1).to(whole)).exp()[:, None]
+    whole[:n] = power
+    whole[:, 0] = of_mean
+    return whole
 
 
 def smooth(values: Float[Tensor, "s n"]) -> Float[Tensor, "s n"]:

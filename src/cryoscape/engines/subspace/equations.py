@@ -151,6 +151,12 @@ class NormalEquations:
         within = (z.abs() >= self.first) & (z.abs() < self.last)
         return (plane * self.grid.n_yz + y + self.grid.half) * self.grid.n_x + x, within
 
+    def of_mean(self) -> "NormalEquations":
+        """The equations of the mean map alone, were bases nothing."""
+        alone = NormalEquations(self.grid, 1, self.base, self.first, self.last)
+        alone.sums[:] = self.sums[:, [0, self.n, 2 * self.n]]
+        return alone
+
     def positions(self) -> Int[Tensor, " s"]:
         """Index in the flattened grid of each voxel of the slab, or -1 for a plane counted twice."""
         depth = self.last - self.first

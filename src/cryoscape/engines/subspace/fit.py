@@ -13,13 +13,14 @@ from torch import Tensor
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.subspace.config import SubspaceConfig
-from cryoscape.engines.subspace.em import Model, fewer_components, iterate, whitening
+from cryoscape.engines.subspace.em import Model, extrapolate_power, fewer_components, iterate, whitening
 from cryoscape.engines.subspace.final import full_maps, in_image_units
 from cryoscape.engines.subspace.halves import agreement, focused
+from cryoscape.engines.subspace.mean_map import solved_means
 from cryoscape.engines.subspace.passes import Images, run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.selection import choose_components
-from cryoscape.engines.subspace.start import enlarge, first_model, support_at, whole_mask
+from cryoscape.engines.subspace.start import first_model, in_box_of, support_at, whole_mask
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
 
@@ -125,7 +126,9 @@ class SubspaceFit:
     def step(self) -> float:
         """One iteration; the information of the model it began with. Sets `done` at the end of learning."""
         place = self.place
-        done = iterate(self.model, self.support, self.images)
+        # the first iteration at a radius has maps that know of the one before only
+        first = place.step == 0 and place.level > 0 and not place.fresh
+        done = iterate(self.model, self.support, self.images, self.radii[place.level - 1] if first else None)
         self.model, information = done.model, done.held_out_information
         converged = information - place.information < self.config.tolerance * abs(information)
         last = place.level + 1 == len(self.radii)
@@ -154,7 +157,7 @@ class SubspaceFit:
         if fresh:
             self.model = first_model(self.images, self.support, self.config)
         else:
-            self.model = enlarge(self.model, self.images, self.support)
+            self.model = in_box_of(self.support, self.model)
         self.place = replace(
             place,
             level=place.level + 1,
@@ -225,9 +228,8 @@ def finish(fit: SubspaceFit) -> SubspaceResult:
     if fit.config.zdim is None:
         chosen = choose_components(fit.images, model, fit.support)
         model, verdict = fewer_components(model, chosen.n_components), chosen.reason
-    own = _posterior(fit.images, model.maps, fit.support, model)
-    full, images, support = _maps_of(fit, model, own)
-    found = _posterior(images, full[None], support, model)
+    full, images, support = _maps_of(fit, model)
+    found = run_pass(images, full[None], support, model.noise, model.contrast_spread).posterior
     change = whitening(full, found)
     return SubspaceResult(
         maps=in_image_units(torch.einsum("ij,jzyx->izyx", change, full), fit.store),
@@ -241,26 +243,27 @@ def finish(fit: SubspaceFit) -> SubspaceResult:
     )
 
 
-def _maps_of(fit: SubspaceFit, model: Model, found: Posterior) -> tuple[Tensor, Images, Support]:
-    """Maps up to half the box."""
+def _maps_of(fit: SubspaceFit, model: Model) -> tuple[Tensor, Images, Support]:
+    """Maps up to half the box, for latents by the frequencies they were learned from."""
     radius = fit.store.box_size // 2 - 1
     images, support = Images(fit.store, radius), support_at(fit.mask, radius)
-    wide = enlarge(model, images, support) if radius > fit.radius else model
+    wide = in_box_of(support, model)
+    placed = run_pass(
+        *(images, wide.maps, support.within(fit.radius), model.noise, model.contrast_spread),
+        solving=support,
+        n_solved=1,
+    )
+    means, of_mean = solved_means(placed.equations, wide.maps[:, 0], support)
     full = full_maps(
         images,
-        wide.maps[:, 0].mean(0),
-        wide.power,
+        means.mean(0),
+        extrapolate_power(model.power, of_mean),
         focused(support, model.maps),
-        wide.noise,
-        found.weighted,
-        found.weighted_squares,
+        model.noise,
+        placed.posterior.weighted,
+        placed.posterior.weighted_squares,
     )
     return full, images, support
-
-
-def _posterior(images: Images, maps: Tensor, support: Support, model: Model) -> Posterior:
-    done = run_pass(images, maps, support, model.noise, model.contrast_spread, with_equations=False)
-    return done.posterior
 
 
 def latent_table(found: Posterior, change: Float[Tensor, "n n"]) -> LatentTable:

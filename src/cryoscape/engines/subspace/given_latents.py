@@ -9,12 +9,12 @@ from cryoscape.engines.distributed import sum_over_processes
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.noise import total_power
 from cryoscape.engines.subspace.config import SubspaceConfig
-from cryoscape.engines.subspace.em import next_power
+from cryoscape.engines.subspace.em import extrapolate_power, next_power
 from cryoscape.engines.subspace.equations import Block, NormalEquations, solve_maps
 from cryoscape.engines.subspace.final import full_maps, in_image_units
 from cryoscape.engines.subspace.mean_map import mean_maps
 from cryoscape.engines.subspace.passes import Images, measure_noise
-from cryoscape.engines.subspace.start import extrapolate_power, support_at, whole_mask
+from cryoscape.engines.subspace.start import support_at, whole_mask
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.physics.smooth_reading import volume_to_smooth_grid

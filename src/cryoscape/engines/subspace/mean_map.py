@@ -30,11 +30,24 @@ def mean_maps(
         block = Block(*images.read(rows), one, one[:, :, None])
         equations[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
     sum_over_processes(*(half.sums for half in equations))
+    return solved_means(equations, nothing[None].expand(2, -1, -1, -1), support)
+
+
+def solved_means(
+    equations: list[NormalEquations], bases: Float[Tensor, "2 z y x"], support: Support
+) -> tuple[Float[Tensor, "2 z y x"], Float[Tensor, " s"]]:
+    """Mean map of each half set and its prior power, from equations of the mean map alone.
+
+    Parameters
+    ----------
+    bases
+        Mean maps whose slices were taken off the images.
+    """
     weight = (_shell_weight(equations[0], support) + _shell_weight(equations[1], support)) / 2
     power = support.calibration / (_FIRST_PRECISION * weight.clamp(min=1e-12))[:, None]
     power[0] = power[1]  # no image tells of shell 0
     for _ in range(_ROUNDS):
-        halves = [solve_maps(half, nothing, support, power) for half in equations]
+        halves = [solve_maps(half, base, support, power) for half, base in zip(equations, bases, strict=True)]
         found = sum(support.power(half.maps) + half.covariance[:, :1, 0] for half in halves)
         power = torch.as_tensor(found) / 2
     return torch.cat([half.maps for half in halves]), power[:, 0]

@@ -7,11 +7,11 @@ maps of its half would come back to it through the latents of the other half.)
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from cryoscape.engines.distributed import gathered, own_part, sum_over_processes
@@ -22,6 +22,7 @@ from cryoscape.engines.subspace.posterior import Posterior, posterior
 from cryoscape.engines.subspace.readable import ReadableMaps, readable
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
+from cryoscape.physics.smooth_reading import extract_smooth_slices, volume_to_smooth_grid
 
 _BLOCK_COEFFICIENTS = 1 << 21
 _NOISE_IMAGES = 400
@@ -105,7 +106,8 @@ def run_pass(
     noise: Float[Tensor, " s"],
     contrast_spread: float,
     update: Callable[[int], None] = lambda done: None,
-    with_equations: bool = True,
+    solving: Support | None = None,
+    n_solved: int | None = None,
 ) -> PassResult:
     """Compute posteriors under the maps of each half set and, with them, the equations of better maps.
 
@@ -113,37 +115,89 @@ def run_pass(
     ----------
     maps
         Mean and bases of the two half sets, or of all images (h = 1).
+    support
+        That the maps are read from; images are placed by the frequencies within its radius.
     noise
         Variance a shell.
     update
         Called with the number of images done.
+    solving
+        Of the maps that the equations are for, up to the radius of the images; None for no equations.
+    n_solved
+        Maps that the equations are for: default all. With fewer, noise and held-out information are not
+        measured.
     """
     variance = noise[images.shells]
+    placing = Placing(replace(images, radius=support.grid.max_radius), variance, contrast_spread)
     values = [readable(one, support.grid) for one in maps]
-    equations = [
-        NormalEquations(support.grid, maps.shape[1], values[h % len(values)].mean)
-        for h in range(2 * with_equations)
-    ]
+    n = maps.shape[1] if n_solved is None else n_solved
+    equations = [] if solving is None else _equations(maps, values, solving, n)
     parts, order, done = [], [], 0
-    residual, held_out = Residual(images), HeldOut(images)
+    residual, held_out = Residual(placing.images), HeldOut(placing)
     for rows in images.blocks():
         which = int(images.half[rows[0]])
         data, ctf, rotations = images.read(rows)
         own = values[which % len(values)]
-        mean_slices = torch.empty_like(data)
-        moments = image_moments(own, data, ctf, rotations, images.k, variance, mean_slices)
-        found = posterior(moments, contrast_spread)
+        found, mean_slices = placing.place(own, data, ctf, rotations)
         parts.append(found)
         order.append(rows)
-        if with_equations:
-            block = Block(data, ctf, rotations, found.weighted, found.weighted_squares)
-            equations[which].add(block, images.k, variance, mean_slices)
+        if equations:
+            block = Block(data, ctf, rotations, found.weighted[:, :n], found.weighted_squares[:, :n, :n])
+            slices = _all_slices(mean_slices, equations[which], rotations, images.k)
+            equations[which].add(block, images.k, variance, slices)
+        if equations and n_solved is None:
             residual.add(rows, own, found.weighted, found.weighted_squares)
-            held_out.add(rows, values[(1 - which) % len(values)], variance, contrast_spread)
+            held_out.add(rows, values[(1 - which) % len(values)])
         done += len(rows)
         update(done)
     sum_over_processes(*(half.sums for half in equations), residual.total, residual.count, held_out.total)
     return PassResult(_in_order(parts, order), residual.noise(), equations, held_out.information())
+
+
+def _equations(
+    maps: Float[Tensor, "h n z y x"], values: list[ReadableMaps], solving: Support, n: int
+) -> list[NormalEquations]:
+    """Equations of each half set, counted from its mean map of before, on the grid that is solved for."""
+    if solving.grid == values[0].grid:
+        bases = [one.mean for one in values]
+    else:
+        bases = [volume_to_smooth_grid(one[0], solving.grid) for one in maps]
+    return [NormalEquations(solving.grid, n, bases[h % len(bases)]) for h in range(2)]
+
+
+def _all_slices(
+    within: Complex[Tensor, "b p"], equations: NormalEquations, rotations: Float[Tensor, "b 3 3"], k: Tensor
+) -> Complex[Tensor, "b all"]:
+    """Slices of the mean map up to the radius solved for; images may be placed by fewer frequencies."""
+    n = within.shape[1]
+    if n == len(k):
+        return within
+    beyond = extract_smooth_slices(equations.base, equations.grid, rotations, k[n:])
+    return torch.cat([within, beyond], dim=1)
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How images are placed: by frequencies up to a radius, with a noise variance a frequency."""
+
+    images: Images
+    variance: Float[Tensor, " p"]
+    contrast_spread: float
+
+    def place(
+        self,
+        maps: ReadableMaps,
+        data: Complex[Tensor, "b p"],
+        ctf: Float[Tensor, "b p"],
+        rotations: Float[Tensor, "b 3 3"],
+    ) -> tuple[Posterior, Complex[Tensor, "b within"]]:
+        """Posteriors of some images, and the slices of the mean map; frequencies beyond are left aside."""
+        n = self.images.n_pixels
+        slices = torch.empty_like(data[:, :n])
+        moments = image_moments(
+            maps, data[:, :n], ctf[:, :n], rotations, self.images.k, self.variance[:n], slices
+        )
+        return posterior(moments, self.contrast_spread), slices
 
 
 def _in_order(parts: list[Posterior], rows: list[Tensor]) -> Posterior:
@@ -157,23 +211,18 @@ def _in_order(parts: list[Posterior], rows: list[Tensor]) -> Posterior:
 class HeldOut:
     """Information of a regular sample of images under the maps of the half set that they are not in."""
 
-    def __init__(self, images: Images) -> None:
-        self.images = images
-        self.total = torch.zeros(2, dtype=torch.float64, device=images.store.device)  # sum and count
-        self._stride = max(1, images.store.n // _HELD_OUT_IMAGES) | 1  # odd, so that both half sets are seen
+    def __init__(self, placing: Placing) -> None:
+        self.placing = placing
+        store = placing.images.store
+        self.total = torch.zeros(2, dtype=torch.float64, device=store.device)  # sum and count
+        self._stride = max(1, store.n // _HELD_OUT_IMAGES) | 1  # odd, so that both half sets are seen
 
-    def add(
-        self,
-        rows: Int[Tensor, " b"],
-        maps: ReadableMaps,
-        noise_variance: Float[Tensor, " p"],
-        contrast_spread: float,
-    ) -> None:
+    def add(self, rows: Int[Tensor, " b"], maps: ReadableMaps) -> None:
         """Look at those of some images that are in the sample."""
         chosen = rows[rows % self._stride == 0]
         if len(chosen):
-            moments = image_moments(maps, *self.images.read(chosen), self.images.k, noise_variance)
-            self.total[0] += posterior(moments, contrast_spread).information.double().sum()
+            found, _ = self.placing.place(maps, *self.placing.images.read(chosen))
+            self.total[0] += found.information.double().sum()
             self.total[1] += len(chosen)
 
     def information(self) -> float:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cryoscape.engines.noise import total_power
 from cryoscape.engines.subspace.config import SubspaceConfig
-from cryoscape.engines.subspace.em import Model
+from cryoscape.engines.subspace.em import Model, extrapolate_power
 from cryoscape.engines.subspace.mean_map import mean_maps
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.support import Support, box_for, change_box
@@ -28,7 +28,6 @@ _THRESHOLD, _DILATION = 0.1, 0.05
 """Share of the map's 99.9th percentile that counts as density, and how far maps may differ beyond it."""
 _FIRST_SHARE = 0.1
 """Power of each basis at the start, of the mean map's."""
-_EXTRAPOLATED_SHELLS, _SLOPE_SHELLS = 3, 5
 
 
 def whole_mask(
@@ -80,25 +79,12 @@ def first_model(images: Images, support: Support, config: SubspaceConfig) -> Mod
 def enlarge(model: Model, images: Images, support: Support) -> Model:
     """The model at a larger radius: new mean maps, bases padded, their prior as steep as the mean's power."""
     means, power = mean_maps(images, support, model.noise)
-    maps = torch.stack([change_box(half, support.box) * support.mask for half in model.maps])
+    maps = in_box_of(support, model).maps
     maps[:, 0] = means
     return replace(model, maps=maps, power=extrapolate_power(model.power, power))
 
 
-def extrapolate_power(power: Float[Tensor, "s n"], of_mean: Float[Tensor, " t"]) -> Float[Tensor, "t n"]:
-    """Prior power in more shells, relative to the mean map's: level and slope of the last shells known.
-
-    Maps differ by parts of the same density, so the ratio changes slowly; its slope is that of all bases
-    together, and it does not rise.
-    """
-    n, more = len(power), len(of_mean) - len(power)
-    last = slice(max(1, n - _EXTRAPOLATED_SHELLS), n)
-    whole = of_mean[:, None] * (power[last] / of_mean[last, None]).mean(0)
-    if more > 0 and power.shape[1] > 1 and n > 2 * _SLOPE_SHELLS:
-        pooled = power[:, 1:].sum(1) / of_mean[:n]
-        far, near = pooled[n - 2 * _SLOPE_SHELLS : n - _SLOPE_SHELLS], pooled[n - _SLOPE_SHELLS :]
-        slope = float((near.mean() / far.mean()).log().clamp(max=0)) / _SLOPE_SHELLS
-        whole[n:, 1:] *= (slope * torch.arange(1, more + 1).to(whole)).exp()[:, None]
-    whole[:n] = power
-    whole[:, 0] = of_mean
-    return whole
+def in_box_of(support: Support, model: Model) -> Model:
+    """The model in the box of a larger radius, with nothing beyond its own."""
+    maps = [change_box(half, support.box) * support.mask for half in model.maps]
+    return replace(model, maps=torch.stack(maps))

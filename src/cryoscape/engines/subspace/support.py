@@ -59,6 +59,10 @@ class Support:
         """Shells 0 to the radius."""
         return self.grid.max_radius + 1
 
+    def within(self, radius: int) -> "Support":
+        """The same maps, read up to a smaller radius."""
+        return Support(self.mask, FourierGrid(radius, self.grid.oversampling), self.focus)
+
     def shell_sums(self, values: Float[Tensor, "v n"]) -> Float[Tensor, "s n"]:
         """Sum over the voxels of each shell."""
         used = self.shell >= 0
