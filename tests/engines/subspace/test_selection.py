@@ -6,7 +6,7 @@ import torch
 
 from cryoscape.engines.subspace.em import Model
 from cryoscape.engines.subspace.passes import Images
-from cryoscape.engines.subspace.selection import choose_components
+from cryoscape.engines.subspace.selection import choose_components, most_supported
 from cryoscape.engines.subspace.support import Support
 from cryoscape.physics.slices import FourierGrid
 
@@ -48,3 +48,20 @@ def test_none_is_an_answer(balls: Balls) -> None:
     chosen = choose_components(Images(balls.store, RADIUS), model, support)
     assert chosen.n_components == 0
     assert "add no more than 0.000 nats" in chosen.reason
+
+
+@pytest.mark.parametrize(
+    ("information", "real", "expected"),
+    [
+        ([0, 2, 3, 3.5, 3.5], [True, True, True, False], 3),
+        ([0, 2, 3, 2.999, 2.9], [True, True, True, True], 3),  # a component may cost a trifle
+        ([0, 2, 3, 3.5], [True, False, True], 3),  # one in between need not be sure of itself
+        ([0, 2, 2.5, 3], [True, True, False], 2),  # the best number ends with one that is not there
+        ([0, 2, 1.9, 3], [True, True, False], 1),
+        ([0, 1, 2], [False, False], 0),
+    ],
+)
+def test_the_number_ends_with_a_component_that_is_there(
+    information: list[float], real: list[bool], expected: int
+) -> None:
+    assert most_supported(information, real) == expected

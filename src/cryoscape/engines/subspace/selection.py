@@ -59,10 +59,8 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
     best = max(range(most + 1), key=information.__getitem__)
     if information[best] < _LEAST_INFORMATION:
         return Choice(0, f"{most} tried add no more than {information[best]:.3f} nats an image held out")
-    least = (1 - _HARMLESS_SHARE) * information[best]
     real = (told / max(count, 1) >= _LEAST_TOLD) & (agreement(model.maps).cpu() >= _LEAST_AGREEMENT)
-    known = [True, *real.tolist()]
-    chosen = max(q for q in range(most + 1) if known[q] and information[q] >= least)
+    chosen = most_supported(information, real.tolist())
     if chosen == most:
         return Choice(chosen, f"half sets agree on all {most} tried; a larger --zdim may find more")
     return Choice(
@@ -70,3 +68,20 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
         f"{chosen} of {most} tried carry {100 * information[chosen] / max(information[best], 1e-9):.1f} % of "
         f"the best held-out information, {information[best]:.2f} nats an image",
     )
+
+
+def most_supported(information: list[float], real: list[bool]) -> int:
+    """Largest number of components that ends with one that is there and costs next to no information.
+
+    Parameters
+    ----------
+    information
+        Held out, with the first 0, 1, 2... components.
+    real
+        Of each component, whether images tell of it and half sets agree on it. Where every number that ends
+        with such a one costs information, the best of these numbers is taken.
+    """
+    known = [q for q in range(len(information)) if q == 0 or real[q - 1]]
+    least = (1 - _HARMLESS_SHARE) * max(information)
+    harmless = [q for q in known if information[q] >= least]
+    return max(harmless) if harmless else max(known, key=information.__getitem__)
