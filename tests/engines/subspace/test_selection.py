@@ -64,4 +64,4 @@ def test_none_is_an_answer(balls: Balls) -> None:
 def test_the_number_ends_with_a_component_that_is_there(
     information: list[float], real: list[bool], expected: int
 ) -> None:
-    assert most_supported(information, real) == expected
+    assert most_supported([float(value) for value in information], real) == expected
