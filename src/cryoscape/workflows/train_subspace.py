@@ -161,10 +161,11 @@ class IterationLog:
         append_metrics_line(self._folder, line)
         left = report.estimated_left_seconds
         logger.info(
-            "iteration %d, radius %s: %d components, held-out information %.3f nats an image, noise %.4g, "
-            "contrast spread %.3f; %.1f s%s",
+            "iteration %d, radius %s: %d images, %d components, held-out information %.3f nats an image, "
+            "noise %.4g, contrast spread %.3f; %.1f s%s",
             report.iteration,
             self.describe(report.radius),
+            report.n_images,
             report.n_components,
             report.held_out_information,
             report.noise,

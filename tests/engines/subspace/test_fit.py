@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_mutual_info_score, roc_auc_score
 from cryoscape.engines.subspace import final
 from cryoscape.engines.subspace.config import SubspaceConfig
 from cryoscape.engines.subspace.fit import IterationReport, SubspaceResult, fit_subspace
+from cryoscape.engines.subspace.passes import Images
 from cryoscape.particles.fourier_store import FourierStore
 
 from .conftest import BOX, Balls, make_balls
@@ -71,6 +72,28 @@ def test_maps_at_the_latents_of_a_state_are_its_map(learned, balls: Balls) -> No
         assert (change * wanted).sum() / (wanted**2).sum() == pytest.approx(0.9, abs=0.2)
     np.testing.assert_allclose(result.maps.mean.sum(), mean.sum(), rtol=0.2)
     assert result.maps.pixel_size_angstrom == pytest.approx(4.0)
+
+
+def test_a_sample_is_learned_from_while_the_radius_grows_and_all_images_at_the_end(balls: Balls) -> None:
+    result, reports = learn(balls.store, replace(AUTOMATIC, sample=150))
+    n_images = [r.n_images for r in reports]
+    assert sorted(set(n_images)) == [150, balls.store.n]
+    assert n_images == sorted(n_images)
+    assert reports[n_images.index(balls.store.n)].radius == reports[-1].radius == reports[-3].radius
+    assert result.maps.zdim == 2
+    assert separation(result, balls.state) > 0.9
+    assert len(result.latents.mean) == balls.store.n
+
+
+def test_a_sample_is_spread_over_all_images_and_both_half_sets(balls: Balls) -> None:
+    images = Images(balls.store, 5, most=100)
+    assert len(images.rows.unique()) == 100
+    assert [int(images.of_half(h).sum()) for h in range(2)] == [50, 50]
+    assert int(images.rows[:2].max()) < 4
+    assert int(images.rows[-1]) > balls.store.n - 15
+    assert sorted(images.order.tolist()) == images.rows.tolist()
+    everything = Images(balls.store, 5, most=balls.store.n)
+    assert everything.rows.tolist() == list(range(balls.store.n))
 
 
 def test_iterations_are_reported_and_gain(learned, balls: Balls) -> None:

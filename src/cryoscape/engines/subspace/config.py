@@ -34,6 +34,8 @@ class SubspaceConfig:
         A radius has converged when a pass adds less than this share to the held-out information.
     least_gain
         A larger radius is tried while the last one added at least this share.
+    sample
+        Images learned from while the radius grows; all are used at the last one.
     """
 
     zdim: int | None = None
@@ -46,6 +48,7 @@ class SubspaceConfig:
     max_iterations: int = 3
     tolerance: float = 0.02
     least_gain: float = 0.05
+    sample: int = 40_000
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -71,7 +71,9 @@ def iterate(model: Model, support: Support, images: Images, placing_radius: int 
         model = replace(model, power=extrapolate_power(model.power, of_mean))
     found = done.posterior
     halves = solve_halves(done.equations, model, focused(support, model.maps))
-    changes = torch.stack([whitening(half.maps, found.of(images.half == h)) for h, half in enumerate(halves)])
+    changes = torch.stack(
+        [whitening(half.maps, found.of(images.of_half(h))) for h, half in enumerate(halves)]
+    )
     whitened = torch.stack([half.changed(change).maps for half, change in zip(halves, changes, strict=True)])
     changes = common_coordinates(whitened) @ changes
     halves = [half.changed(change) for half, change in zip(halves, changes, strict=True)]

@@ -34,6 +34,7 @@ class IterationReport:
 
     iteration: int
     radius: int
+    n_images: int
     n_components: int
     held_out_information: float
     noise: float
@@ -70,9 +71,13 @@ class SubspaceResult:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where learning is: level of the marching, iteration within it and in all, information, fresh bases."""
+    """Where learning is: level of the marching, iteration within it and in all, information, fresh bases.
+
+    ``whole`` tells that all images are used, which is the last thing that happens.
+    """
 
     level: int = 0
+    whole: bool = False
     step: int = 0
     iteration: int = 0
     information: float = 0.0
@@ -92,11 +97,11 @@ class SubspaceFit:
         self.mask = whole_mask(store, config, mask)
         self.place = _Place()
         self.done = False
-        self._enter(0)
+        self._enter(0, whole=False)
         self.model = first_model(self.images, self.support, config)
 
-    def _enter(self, level: int) -> None:
-        self.images = Images(self.store, self.radii[level])
+    def _enter(self, level: int, whole: bool) -> None:
+        self.images = Images(self.store, self.radii[level], None if whole else self.config.sample)
         self.support = support_at(self.mask, self.radii[level])
 
     @property
@@ -120,14 +125,14 @@ class SubspaceFit:
         """Continue from `state()`."""
         self.place = _Place(**{name: state[name] for name in vars(_Place())})
         self.mask, self.done = state["mask"], bool(state["done"])
-        self._enter(self.place.level)
+        self._enter(self.place.level, self.place.whole)
         self.model = Model(state["maps"], state["power"], state["noise"], float(state["contrast_spread"]))
 
     def step(self) -> float:
         """One iteration; the information of the model it began with. Sets `done` at the end of learning."""
         place = self.place
         # the first iteration at a radius has maps that know of the one before only
-        first = place.step == 0 and place.level > 0 and not place.fresh
+        first = place.step == 0 and place.level > 0 and not place.fresh and not place.whole
         done = iterate(self.model, self.support, self.images, self.radii[place.level - 1] if first else None)
         self.model, information = done.model, done.held_out_information
         converged = information - place.information < self.config.tolerance * abs(information)
@@ -137,12 +142,16 @@ class SubspaceFit:
             place, step=place.step + 1, iteration=place.iteration + 1, information=information
         )
         # the first iterations at a radius begin with bases not fitted to it
-        if self.place.step >= most or (converged and self.place.step > 2):
-            self._next_level(information)
+        if self.place.step >= most or (converged and (self.place.step > 2 or place.whole)):
+            self._go_on(information)
         return information
 
-    def _next_level(self, information: float) -> None:
+    def _go_on(self, information: float) -> None:
+        """To the next radius, or at the last one to all images, or to the end."""
         place = self.place
+        if place.whole:
+            self.done = True
+            return
         gained, before = information - place.level_information, place.gained
         last = place.level + 1 >= len(self.radii)
         # gains shrink from radius to radius; the next one is taken to shrink as the last two did
@@ -150,9 +159,13 @@ class SubspaceFit:
         # small motions show only at higher frequencies: nothing found yet is no reason to stop
         settled = place.level > 0 and information > _SETTLED_INFORMATION
         if last or (settled and promised < self.config.least_gain * information):
-            self.done = True
+            if self.store.n <= self.config.sample:
+                self.done = True
+                return
+            self.place = replace(place, whole=True, step=0, information=-np.inf)
+            self._enter(place.level, whole=True)
             return
-        self._enter(place.level + 1)
+        self._enter(place.level + 1, whole=False)
         fresh = information < _SETTLED_INFORMATION
         if fresh:
             self.model = first_model(self.images, self.support, self.config)
@@ -169,11 +182,13 @@ class SubspaceFit:
         )
 
     def seconds_left(self, seconds: float) -> float | None:
-        """Rough time left, given the time of the last iteration: passes cost as their number of pixels."""
+        """Rough time left, given that of the last iteration: a pass costs as its images and their pixels."""
         pixels = [self.store.plane.count_within(float(radius)) for radius in self.radii]
-        now = pixels[self.place.level]
-        ahead = sum(pixels[self.place.level + 1 :]) * 3 + now * 2 + pixels[-1]
-        return seconds * ahead / now
+        now, whole = pixels[self.place.level], self.store.n / len(self.images.rows)
+        if self.place.whole:
+            return seconds * (3 + pixels[-1] / now)
+        ahead = sum(pixels[self.place.level + 1 :]) * 3 + now * 2 + pixels[-1] * whole
+        return seconds * (ahead + pixels[-1] * 2 * (whole > 1) * whole) / now
 
 
 def fit_subspace(
@@ -202,13 +217,14 @@ def fit_subspace(
     if state is not None:
         fit.restore(state)
     while not fit.done:
-        radius, start = fit.radius, time.perf_counter()
+        radius, n_images, start = fit.radius, len(fit.images.rows), time.perf_counter()
         information = fit.step()
         seconds = time.perf_counter() - start
         report(
             IterationReport(
                 iteration=fit.place.iteration - 1,
                 radius=radius,
+                n_images=n_images,
                 n_components=fit.model.maps.shape[1] - 1,
                 held_out_information=information,
                 noise=float(fit.model.noise[1 : radius + 1].mean()),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
 from cryoscape.engines.distributed import gathered, own_part, sum_over_processes
@@ -32,10 +32,16 @@ _BAND_RADIANS = 0.1
 
 @dataclass(frozen=True)
 class Images:
-    """Images of a store up to a radius in cycles per box."""
+    """Images of a store up to a radius in cycles per box.
+
+    Attributes
+    ----------
+    most : images looked at; of more, a regular sample with as many of either half set.
+    """
 
     store: FourierStore
     radius: int
+    most: int | None = None
 
     @cached_property
     def n_pixels(self) -> int:
@@ -58,13 +64,31 @@ class Images:
         return self.store.halves()
 
     @cached_property
-    def order(self) -> Int[Tensor, " n"]:
+    def rows(self) -> Int[Tensor, " m"]:
+        """Positions of the images looked at, ascending."""
+        n, device = self.store.n, self.store.device
+        if self.most is None or n <= self.most:
+            return torch.arange(n, device=device)
+        pairs = max(1, self.most // 2)  # neighbours are of different half sets
+        first = 2 * (torch.arange(pairs, device=device) * (n // 2) // pairs)
+        return torch.stack([first, first + 1], dim=1).flatten()
+
+    def of_half(self, which: int) -> Bool[Tensor, " m"]:
+        """Of the images looked at, those of a half set."""
+        return self.half[self.rows] == which
+
+    def regular_sample(self, n: int) -> int:
+        """Number s such that about n of the images looked at have a position that s divides."""
+        return max(1, len(self.rows) // n) | 1  # odd, so that both half sets are seen
+
+    @cached_property
+    def order(self) -> Int[Tensor, " m"]:
         """Images by viewing direction, in bands up and down: neighbours read and write the same voxels."""
-        direction = self.store.rotations[:, 2]
+        direction = self.store.rotations[self.rows, 2]
         direction = direction * torch.where(direction[:, :1] < 0, -1.0, 1.0)
         band = (torch.acos(direction[:, 2].clamp(-1, 1)) / _BAND_RADIANS).floor()
         angle = torch.atan2(direction[:, 1], direction[:, 0]) / 4  # within +-0.4
-        return torch.argsort(band + torch.where(band % 2 == 0, angle, -angle))
+        return self.rows[torch.argsort(band + torch.where(band % 2 == 0, angle, -angle))]
 
     def blocks(self) -> Iterator[Int[Tensor, " b"]]:
         """Positions of the images of this process, some at a time, each block of one half set."""
@@ -87,7 +111,7 @@ class PassResult:
 
     Attributes
     ----------
-    posterior : of all images, by the maps of their own half set.
+    posterior : of the images looked at, by the maps of their own half set.
     noise : (S,) variance a shell.
     equations : sums of each half set; empty where not asked for.
     held_out_information : nats an image, of a sample of images under the maps of the other half set.
@@ -215,7 +239,7 @@ class HeldOut:
         self.placing = placing
         store = placing.images.store
         self.total = torch.zeros(2, dtype=torch.float64, device=store.device)  # sum and count
-        self._stride = max(1, store.n // _HELD_OUT_IMAGES) | 1  # odd, so that both half sets are seen
+        self._stride = placing.images.regular_sample(_HELD_OUT_IMAGES)
 
     def add(self, rows: Int[Tensor, " b"], maps: ReadableMaps) -> None:
         """Look at those of some images that are in the sample."""
@@ -237,7 +261,7 @@ class Residual:
         self.images = images
         self.total = torch.zeros(images.n_pixels, device=images.store.device)
         self.count = torch.zeros((), device=images.store.device)
-        self._stride = max(1, images.store.n // _NOISE_IMAGES) | 1  # odd, so that both half sets are seen
+        self._stride = images.regular_sample(_NOISE_IMAGES)
 
     def add(
         self,

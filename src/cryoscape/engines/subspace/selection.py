@@ -42,8 +42,7 @@ def choose_components(images: Images, model: Model, support: Support) -> Choice:
     values = [readable(half, support.grid) for half in model.maps]
     sums, count = torch.zeros(most + 1, dtype=torch.float64), 0
     told = torch.zeros(most, dtype=torch.float64)
-    stride = max(1, images.store.n // _SAMPLE) | 1  # odd, so that both half sets are seen
-    sample = torch.arange(0, images.store.n, stride, device=images.store.device)
+    sample = images.rows[images.rows % images.regular_sample(_SAMPLE) == 0]
     for which in range(2):
         rows = sample[images.half[sample] == which]
         for part in torch.split(rows, 500):
