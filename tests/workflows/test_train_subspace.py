@@ -63,7 +63,7 @@ class StandIn:
         first = 0 if not state else int(state["iteration"])
         done = first
         for done in range(first, 3):
-            report(IterationReport(done, 5, self.components, 0.5 + done, 0.9, 0.1, 0.25, 2.0 - done))
+            report(IterationReport(done, 5, 40, self.components, 0.5 + done, 0.9, 0.1, 0.25, 2.0 - done))
             if self.stop_after_first is not None:
                 self.stop_after_first()
             if should_stop():
@@ -129,7 +129,7 @@ def test_a_run_has_all_its_files_and_loads(engine: StandIn, request_for, tmp_pat
     assert int(read_linear_maps(folder / "weights.pkl", 1.0).state["iteration"]) == 3
     log = (folder / "run.log").read_text()
     for words in (
-        "iteration 1, radius 5 (4.8 A): 2 components, held-out information 1.500 nats an image",
+        "iteration 1, radius 5 (4.8 A): 40 images, 2 components, held-out information 1.500 nats an image",
         "2 components: more do not help images held out",
         "agreement of half sets, by component: 0.75, 0.75",
         f"next: cryoscape analyze {folder}",

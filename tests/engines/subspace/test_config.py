@@ -7,13 +7,17 @@ from cryoscape.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("box", "most"), [(16, None), (24, None), (64, None), (128, None), (64, 12), (64, 99)]
+    ("box", "most", "last"),
+    [(16, None, 6), (24, None, 11), (64, None, 31), (128, None, 63), (64, 12, 12), (64, 99, 31)],
 )
-def test_radii_rise_to_the_last_and_stay_below_nyquist(box: int, most: int | None) -> None:
-    radii = SubspaceConfig(max_radius=most).radii(box)
+def test_radii_rise_to_the_last_and_stay_below_nyquist(box: int, most: int | None, last: int) -> None:
+    config = SubspaceConfig(max_radius=most)
+    radii = config.radii(box)
     assert radii == sorted(set(radii))
     assert radii[0] == min(8, radii[-1])
-    assert radii[-1] == min(most or round(0.75 * box / 2), box // 2 - 1)
+    assert radii[-1] == last
+    # three quarters of the Nyquist frequency are always a stop on the way there
+    assert config.reach(box) in radii or last < config.reach(box)
     assert all(b / a < 1.9 for a, b in pairwise(radii))
 
 

@@ -5,8 +5,10 @@ from typing import Literal
 
 from cryoscape.errors import InputError
 
-_DEFAULT_REACH = 0.75
+_REACH = 0.75
 """Of the Nyquist frequency: passes at higher ones cost most and add least."""
+_FARTHER = 1.2
+"""Least factor from there to the Nyquist frequency."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class SubspaceConfig:
     start_radius, radius_step
         Frequency marching: first radius in cycles per box, and the factor from each radius to the next.
     max_radius
-        Largest radius from which maps are learned in turns with latents; None for three quarters of the
-        Nyquist frequency. Final maps and latents always use all frequencies.
+        Largest radius from which maps are learned in turns with latents. Final maps and latents always use
+        all frequencies.
     mask
         Where maps may differ: the surroundings of the mean map, or a sphere.
     contrast
@@ -32,8 +34,9 @@ class SubspaceConfig:
         Most passes over the data at each radius; twice as many at the first, where they are cheap.
     tolerance
         A radius has converged when a pass adds less than this share to the held-out information.
-    least_gain
-        A larger radius is tried while the last one added at least this share.
+    least_gain, least_far_gain
+        A larger radius is tried while the last one promises at least this share; the second is for the radius
+        beyond three quarters of the Nyquist frequency, which costs most and seldom adds much.
     sample
         Images learned from while the radius grows; all are used at the last one.
     """
@@ -48,6 +51,7 @@ class SubspaceConfig:
     max_iterations: int = 3
     tolerance: float = 0.02
     least_gain: float = 0.05
+    least_far_gain: float = 0.25
     sample: int = 40_000
     seed: int = 0
 
@@ -65,10 +69,15 @@ class SubspaceConfig:
 
     def radii(self, box_size: int) -> list[int]:
         """Radii of the frequency marching, ascending; one below the Nyquist frequency at most."""
-        last = min(self.max_radius or round(_DEFAULT_REACH * box_size / 2), box_size // 2 - 1)
-        radii = [min(self.start_radius, last)]
-        while radii[-1] < last:
+        most = box_size // 2 - 1 if self.max_radius is None else min(self.max_radius, box_size // 2 - 1)
+        near = min(most, self.reach(box_size))
+        radii = [min(self.start_radius, near)]
+        while radii[-1] < near:
             following = max(radii[-1] + 1, round(radii[-1] * self.radius_step))
             # a last step that gains little is not worth a pass of its own
-            radii.append(last if following > 0.85 * last else following)
-        return radii
+            radii.append(near if following > 0.85 * near else following)
+        return [*radii, most] if most >= _FARTHER * near else radii
+
+    def reach(self, box_size: int) -> int:
+        """Radius beyond which a larger one must promise much."""
+        return round(_REACH * box_size / 2)

@@ -136,7 +136,7 @@ class SubspaceFit:
         done = iterate(self.model, self.support, self.images, self.radii[place.level - 1] if first else None)
         self.model, information = done.model, done.held_out_information
         converged = information - place.information < self.config.tolerance * abs(information)
-        last = place.level + 1 == len(self.radii)
+        last = self._least_gain() >= self.config.least_far_gain
         most = self.config.max_iterations * (2 if place.fresh or last else 1)
         self.place = replace(
             place, step=place.step + 1, iteration=place.iteration + 1, information=information
@@ -146,6 +146,14 @@ class SubspaceFit:
             self._go_on(information)
         return information
 
+    def _least_gain(self) -> float:
+        """Share of the information that the next radius must promise; infinite where there is none."""
+        following = self.radii[self.place.level + 1 : self.place.level + 2]
+        if not following:
+            return np.inf
+        far = following[0] > self.config.reach(self.store.box_size)
+        return self.config.least_far_gain if far else self.config.least_gain
+
     def _go_on(self, information: float) -> None:
         """To the next radius, or at the last one to all images, or to the end."""
         place = self.place
@@ -153,12 +161,13 @@ class SubspaceFit:
             self.done = True
             return
         gained, before = information - place.level_information, place.gained
-        last = place.level + 1 >= len(self.radii)
         # gains shrink from radius to radius; the next one is taken to shrink as the last two did
         promised = gained * min(1.0, gained / before) if before > 0 else gained
         # small motions show only at higher frequencies: nothing found yet is no reason to stop
         settled = place.level > 0 and information > _SETTLED_INFORMATION
-        if last or (settled and promised < self.config.least_gain * information):
+        least = self._least_gain()
+        far = least >= self.config.least_far_gain
+        if np.isinf(least) or (promised < least * information if settled else far):
             if self.store.n <= self.config.sample:
                 self.done = True
                 return
