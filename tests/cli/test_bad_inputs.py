@@ -30,12 +30,12 @@ from particle_files import (
 Refused = Callable[[list[str]], str]
 
 N, BOX = 12, 16
-NETWORK = ["--zdim", "2", "-n", "1", "--enc-dim", "8", "--dec-dim", "8"]
+NETWORK = ["--zdim", "2", "-n", "1", "--decoder", "mlp", "--enc-dim", "8", "--dec-dim", "8"]
 
 # What each command needs beside the particles; PARTICLES is put in by `using`.
 TRAIN = ["train_vae", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", *NETWORK, "-o", "out"]
 SUBSPACE = ["train_subspace", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
-CURVED = ["train_vae", *SUBSPACE[1:], "--zdim", "2", "--decoder", "subspace+mlp"]
+CURVED = ["train_vae", *SUBSPACE[1:], "--zdim", "2"]
 PREPROCESS = ["preprocess", "PARTICLES", "--poses", "poses.pkl", "--ctf", "ctf.pkl", "-o", "out"]
 EVAL = ["eval_images", "PARTICLES", "run", "--poses", "poses.pkl", "--ctf", "ctf.pkl"]
 EVAL += ["-o", "losses.pkl", "--out-z", "z.pkl"]
@@ -252,7 +252,7 @@ def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refuse
         ([*using(TRAIN), "--load", "s.star"], "s.star"),
         ([*using(TRAIN)[:-2], "--enc-layers", "1", "-o", "run", "--load", "latest"], "give a larger -n"),
         (
-            [*using(TRAIN), "--decoder", "subspace+mlp"],
+            [*using(CURVED), "--decoder", "subspace+mlp", "--enc-dim", "8"],
             "--enc-dim: has no meaning with --decoder subspace+mlp",
         ),
         ([*using(TRAIN), "--from", "run"], "--from run: needs --decoder subspace+mlp"),

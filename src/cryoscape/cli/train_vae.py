@@ -19,7 +19,7 @@ def train_vae(
     ctf: Path | None = None,
     ind: Path | None = None,
     datadir: Path | None = None,
-    decoder: Literal["mlp", "subspace+mlp", "subspace"] = "mlp",
+    decoder: Literal["mlp", "subspace+mlp", "subspace"] | None = None,
     subspace: Annotated[Path | None, Parameter(name="--from")] = None,
     num_epochs: Annotated[int | None, Parameter(name=["-n", "--num-epochs"])] = None,
     batch_size: Annotated[int | None, Parameter(name=["-b", "--batch-size"])] = None,
@@ -59,7 +59,8 @@ def train_vae(
 ) -> None:
     """Learn a latent space of structures from particle images with known poses (variational autoencoder).
 
-    A run that was stopped goes on exactly where it was with --load latest.
+    Networks start from a linear subspace, which is trained first. With --preset paper, or options that only
+    the published model has, that model is trained. A run that was stopped goes on exactly with --load latest.
 
     Example: cryoscape train_vae particles.128.txt --poses poses.pkl --ctf ctf.pkl --zdim 8 -n 50
     -o 01_128_8D_256
@@ -81,13 +82,14 @@ def train_vae(
     datadir
         Folder that image paths of a .star or .cs file are relative to.
     decoder
-        `mlp`: the paper's model. `subspace+mlp`: networks on the bases of a linear subspace, which is trained
-        first; much faster. `subspace`: the linear subspace alone, as train_subspace.
+        `subspace+mlp`: networks on the bases of a linear subspace, which is trained first. `mlp`: the paper's
+        model. `subspace`: the linear subspace alone, as train_subspace [subspace+mlp; mlp with --preset paper
+        and with options that only the paper's model has].
     subspace
-        Run folder of train_subspace to start from, with `--decoder subspace+mlp` [one is trained first].
+        Run folder of train_subspace to start from [one is trained first].
     num_epochs
-        Passes over the images; epochs are numbered from 0, so 50 end with weights.49.pkl [20; with
-        `--decoder subspace+mlp` 30, fewer where particles are many].
+        Epochs, numbered from 0, so 50 end with weights.49.pkl [30, fewer where particles are many, and the
+        best is kept; 20 with `--decoder mlp`].
     batch_size
         Images a step [16; 8 with --preset paper].
     amp
@@ -153,17 +155,16 @@ def train_vae(
     no_analysis
         No effect, as analysis is a command of its own; accepted for old command lines.
     multigpu
-        No effect, as one GPU is used; accepted for old command lines.
+        No effect; several processes share a training under torchrun.
     verbose
         Say more.
     """
-    from cryoscape.workflows.train_manifold import train_on_subspace as run_on_subspace
-    from cryoscape.workflows.train_vae import TrainVaeRequest
-    from cryoscape.workflows.train_vae import train_vae as run
+    from cryoscape.workflows.train_decoder import train_decoder as run
+    from cryoscape.workflows.training_plan import TrainVaeRequest
     from cryoscape.workflows.training_session import StoppedBySignal, logger
 
     if multigpu:
-        logger.warning("--multigpu: training uses one GPU; the flag has no effect")
+        logger.warning("--multigpu: has no effect; for several GPUs start the command with torchrun")
     request = TrainVaeRequest(
         particles=particles,
         outdir=outdir,
@@ -204,10 +205,7 @@ def train_vae(
         command=tuple(sys.argv),
     )
     try:
-        if decoder == "mlp" and subspace is None:
-            run(request)
-        else:
-            run_on_subspace(request, decoder, num_epochs, subspace)
+        run(request, decoder, num_epochs, subspace)
     except StoppedBySignal as stop:
         logger.warning("%s; continue with --load latest", stop)
         raise SystemExit(stop.exit_code) from None

@@ -102,8 +102,8 @@ def holds_run(folder: Path) -> bool:
 
 def remove_run(folder: Path) -> None:
     """Remove the training files of a run (not analyses beside them)."""
-    for pattern in ("weights.*pkl", "z.*pkl"):
+    for pattern in ("weights.*pkl", "z.*pkl", "bases.*.pkl"):
         for path in folder.glob(pattern):
             path.unlink()
-    for name in (*STARTED_RUN_FILES, "config.pkl", RESUME_FILE, TABLE_FILE):
+    for name in (*STARTED_RUN_FILES, "config.pkl", RESUME_FILE, TABLE_FILE, "evidence.pkl"):
         (folder / name).unlink(missing_ok=True)

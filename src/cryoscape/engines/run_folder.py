@@ -200,7 +200,7 @@ def load_run(path: PathLikeStr, epoch: int | None = None, device: str = "auto") 
         pixel_size_angstrom=pixel_size or 1.0,
         pixel_size_known=pixel_size is not None,
         original_rows=folder.original_rows(len(mean)),
-        latents=_table(folder, mean) if chosen is None else None,
+        latents=_table(folder, mean, chosen),
     )
 
 
@@ -216,12 +216,17 @@ def _check_is_there(folder: RunFolder, epoch: int | None) -> None:
         )
 
 
-def _table(folder: RunFolder, mean: Latents) -> LatentTable | None:
-    """The table beside the unnumbered latents; InputError where it is not of the same particles."""
+def _table(folder: RunFolder, mean: Latents, epoch: int | None) -> LatentTable | None:
+    """The table of these latents; in a run with epochs it is that of one of them.
+
+    Raises InputError where it is not of the same particles as latents without a number.
+    """
     path = folder.path / TABLE_FILE
     if not path.is_file():
         return None
     table, _ = read_latents_table(folder.path)
+    if epoch is not None:
+        return table if table.mean.shape == mean.shape and np.array_equal(table.mean, mean) else None
     if table.mean.shape != mean.shape:
         raise InputError(
             f"{path}: holds {len(table)} particles and {table.zdim} dimensions, z.pkl {len(mean)} and "

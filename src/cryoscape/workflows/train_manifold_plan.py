@@ -1,50 +1,29 @@
-"""What a training that starts from the subspace is asked for; flags of the paper's model are refused."""
+"""What a training that starts from the subspace is asked for, and what it goes on from."""
 
-from dataclasses import MISSING, dataclass, fields
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
+from cryoscape.engines.latent_table import TABLE_FILE
+from cryoscape.engines.manifold.epochs import read_epoch
 from cryoscape.engines.run_files import RESUME_FILE, holds_run
+from cryoscape.engines.run_folder import RunFolder, read_run_config
+from cryoscape.engines.volume_source import engine_name
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.workflows.train_states_plan import SUBSPACE_FOLDER, SubspaceStart
 from cryoscape.workflows.train_subspace_plan import TrainSubspaceRequest
 from cryoscape.workflows.training_images import ImageSource
-from cryoscape.workflows.training_plan import TrainVaeRequest
 
 ENGINE = "subspace_mlp"
-Decoder = Literal["mlp", "subspace+mlp", "subspace"]
-WEIGHTS_FILE = "weights.pkl"
+FINISHED_FILE = TABLE_FILE
+"""Written last: present means that the run is finished."""
 _LEAST_COMPONENTS = 12
-_SHARED = (
-    "particles",
-    "outdir",
-    "poses",
-    "ctf",
-    "ind",
-    "datadir",
-    "zdim",
-    "invert_data",
-    "lazy",
-    "seed",
-    "load",
-    "max_threads",
-    "device",
-    "force",
-    "command",
-)
-"""Of a request for the paper's model, what means the same here."""
-_FLAGS = {
-    "learning_rate": "--lr",
-    "weight_decay": "--wd",
-    "window": "--no-window",
-    "window_radius": "--window-r",
-    "amp": "--amp",
-    "norm": "--norm",
-}
-"""Names of flags that are not those of their fields."""
+
+logger = logging.getLogger("cryoscape")
 
 
 @dataclass(frozen=True)
@@ -56,7 +35,9 @@ class TrainManifoldRequest:
     zdim : dimension of the latent space.
     epochs : None for as many as the number of particles asks for.
     subspace : run folder of train_subspace on the same particles; None to train one first.
-    load : "latest" to continue a run that was stopped: what is done of the subspace is not done again.
+    load : weights to continue from, or "latest" for the furthest of the run; what is done of the subspace is
+        not done again.
+    checkpoint : epochs from one that is saved to the next.
     """
 
     particles: Path
@@ -72,6 +53,7 @@ class TrainManifoldRequest:
     lazy: bool = False
     seed: int | None = None
     load: str | None = None
+    checkpoint: int = 1
     max_threads: int | None = None
     device: str = "auto"
     force: bool = False
@@ -95,57 +77,51 @@ class TrainManifoldRequest:
     def subspace_request(self) -> TrainSubspaceRequest | None:
         """The training that goes before, or goes on; None where its run is there."""
         folder = self.subspace_folder
-        if self.subspace is not None or (self.load is not None and (folder / WEIGHTS_FILE).is_file()):
+        if self.subspace is not None or (self.load is not None and (folder / "weights.pkl").is_file()):
             return None
-        return _subspace_request(self, folder, self.n_components, self.load)
+        goes_on = self.load is not None and (folder / RESUME_FILE).is_file()
+        return TrainSubspaceRequest(
+            particles=self.particles,
+            outdir=folder,
+            poses=self.poses,
+            ctf=self.ctf,
+            ind=self.ind,
+            datadir=self.datadir,
+            zdim=self.n_components,
+            invert_data=self.invert_data,
+            lazy=self.lazy,
+            seed=self.seed,
+            load="latest" if goes_on else None,
+            max_threads=self.max_threads,
+            device=self.device,
+            force=self.force,
+            command=self.command,
+        )
 
 
-def _subspace_request(
-    request: TrainManifoldRequest | TrainVaeRequest, outdir: Path, zdim: int, load: str | None
-) -> TrainSubspaceRequest:
-    same = {name: getattr(request, name) for name in _SHARED}
-    return TrainSubspaceRequest(**{**same, "outdir": outdir, "zdim": zdim, "load": load})
+@dataclass(frozen=True)
+class Continuation:
+    """A state of an earlier run to go on from: weights file, what it holds, and the run's config.yaml."""
 
+    weights: Path
+    content: dict[str, Any] = field(repr=False)
+    config: dict[str, Any] = field(repr=False)
 
-def subspace_alone(request: TrainVaeRequest, epochs: int | None, start: Path | None) -> TrainSubspaceRequest:
-    """What `--decoder subspace` asks for, in terms of train_subspace.
+    @property
+    def following(self) -> int:
+        """The first epoch to be trained."""
+        return int(self.content["training"]["number"])
 
-    Raises
-    ------
-    InputError : a flag that has no meaning with this decoder.
-    """
-    _refuse_flags(request, "subspace")
-    for flag, value in (("-n", epochs), ("--from", start)):
-        if value is not None:
-            raise InputError(f"{flag} {value}: has no meaning with --decoder subspace; leave it out")
-    return _subspace_request(request, request.outdir, request.zdim, request.load)
+    @property
+    def maps_round(self) -> int:
+        """Whether maps had been made again, 0 or 1."""
+        return int(self.content["training"]["round"])
 
-
-def manifold_request(
-    request: TrainVaeRequest, epochs: int | None, start: Path | None
-) -> TrainManifoldRequest:
-    """What `--decoder subspace+mlp` asks for.
-
-    Raises
-    ------
-    InputError : a flag that has no meaning with this decoder.
-    """
-    _refuse_flags(request, "subspace+mlp")
-    same = {name: getattr(request, name) for name in _SHARED}
-    return TrainManifoldRequest(**same, epochs=epochs, subspace=start)
-
-
-def _refuse_flags(request: TrainVaeRequest, decoder: Decoder) -> None:
-    """Refuse what only the paper's model has."""
-    for field in fields(request):
-        # epochs have a default of their own for each decoder: the command tells whether they were given
-        if field.name in (*_SHARED, "num_epochs") or field.default is MISSING:
-            continue
-        if getattr(request, field.name) != field.default:
-            flag = _FLAGS.get(field.name, "--" + field.name.replace("_", "-"))
-            raise InputError(
-                f"{flag}: has no meaning with --decoder {decoder}; leave it out, or train with --decoder mlp"
-            )
+    @property
+    def subspace(self) -> Path:
+        """The subspace run it started from: where it was, else beside the weights."""
+        stored = Path(str(self.config.get("training", {}).get("subspace", "")))
+        return stored if stored.is_dir() else self.weights.parent / SUBSPACE_FOLDER
 
 
 def check_manifold_request(request: TrainManifoldRequest) -> None:
@@ -155,29 +131,89 @@ def check_manifold_request(request: TrainManifoldRequest) -> None:
     for flag, value in (
         ("--zdim", request.zdim),
         ("-n", request.epochs),
+        ("--checkpoint", request.checkpoint),
         ("--max-threads", request.max_threads),
     ):
         if value is not None and value < 1:
             raise InputError(f"{flag} {value}: expected at least 1")
-    if request.load not in (None, "latest"):
-        raise InputError(f"--load {request.load}: expected `latest`, to continue the run in {request.outdir}")
     if request.subspace is not None and request.subspace.resolve() == request.outdir.resolve():
         raise InputError(f"-o {request.outdir}: is the run given with --from; give another folder")
-    if request.load is None:
-        if not request.force and holds_run(request.outdir):
-            raise InputError(
-                f"{request.outdir}: holds a training run already; continue it with --load latest, "
-                "replace it with --force, or give another -o"
-            )
-        return
-    if (request.outdir / WEIGHTS_FILE).is_file():
+    if not request.force and not _goes_on(request) and holds_run(request.outdir):
         raise InputError(
-            f"{request.outdir}: the run is finished; see it with `cryoscape analyze {request.outdir}`, "
-            "or train anew with --force"
+            f"{request.outdir}: holds a training run already; continue it with --load latest, "
+            "replace it with --force, or give another -o"
         )
-    folder = request.subspace_folder
-    if not any((folder / name).is_file() for name in (RESUME_FILE, WEIGHTS_FILE)):
-        raise InputError(f"{request.outdir}: nothing to continue from; train without --load")
+
+
+def _goes_on(request: TrainManifoldRequest) -> bool:
+    """Whether the run in the output folder is the one to continue."""
+    if request.load in (None, "latest"):
+        return request.load is not None
+    return Path(str(request.load)).parent.resolve() == request.outdir.resolve()
+
+
+def find_continuation(request: TrainManifoldRequest) -> Continuation | None:
+    """The state to go on from; None where training starts, or was stopped before its first epoch.
+
+    Raises
+    ------
+    InputError : nothing to continue from, weights of another engine or zdim, or no epochs left.
+    """
+    if request.load is None:
+        return None
+    folder = request.outdir if request.load == "latest" else Path(request.load).parent
+    config = read_run_config(folder) if holds_configuration(folder) else {}
+    if config and engine_name(config) != ENGINE:
+        raise InputError(
+            f"--load {request.load}: the run in {folder} is of the engine {engine_name(config)}, expected "
+            f"{ENGINE}; give the decoder it was trained with, or another -o"
+        )
+    weights = _latest(folder) if request.load == "latest" else Path(request.load)
+    if weights is None:
+        started = request.subspace_folder
+        if not config and not any((started / name).is_file() for name in (RESUME_FILE, "weights.pkl")):
+            raise InputError(f"{request.outdir}: nothing to continue from; train without --load")
+        return None
+    found = Continuation(weights, read_epoch(weights), config)
+    _check_goes_on(request, found)
+    return found
+
+
+def _check_goes_on(request: TrainManifoldRequest, found: Continuation) -> None:
+    zdim = found.content["decoder"]["linear.weight"].shape[1]
+    if zdim != request.zdim:
+        raise InputError(f"--zdim {request.zdim}: {found.weights} has {zdim}; give the same")
+    if request.epochs is None:
+        if request.load == "latest" and (found.weights.parent / FINISHED_FILE).is_file():
+            raise InputError(
+                f"{found.weights.parent}: the run is finished; see it with `cryoscape analyze "
+                f"{found.weights.parent}`, go on with -n above {found.following}, or train anew with --force"
+            )
+    elif found.following >= request.epochs:
+        raise InputError(
+            f"{found.weights.parent}: epoch {found.following - 1} is done already, -n {request.epochs} asks "
+            f"for epochs 0 to {request.epochs - 1}; give a larger -n"
+        )
+
+
+def holds_configuration(folder: Path) -> bool:
+    """Whether a run has begun in a folder."""
+    return any((folder / name).is_file() for name in ("config.yaml", "config.pkl"))
+
+
+def _latest(folder: Path) -> Path | None:
+    """The furthest readable weights; damaged ones are passed over with a warning."""
+    if not folder.is_dir():
+        return None
+    run = RunFolder(folder)
+    for epoch in reversed(run.epochs("weights")):
+        try:
+            read_epoch(run.weights(epoch))
+        except InputError as error:
+            logger.warning("passing over a damaged checkpoint: %s", error)
+            continue
+        return run.weights(epoch)
+    return None
 
 
 def check_same_images(folder: Path, start: SubspaceStart, store: FourierStore) -> None:

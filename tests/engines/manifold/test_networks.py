@@ -3,7 +3,7 @@
 import torch
 
 from cryoscape.engines.manifold.config import ManifoldConfig
-from cryoscape.engines.manifold.fit import new_networks
+from cryoscape.engines.manifold.networks import new_networks
 
 
 def features(n: int, q: int) -> torch.Tensor:

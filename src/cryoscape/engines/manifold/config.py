@@ -37,7 +37,9 @@ class ManifoldConfig:
     final_samples
         The same at the end, for maps and likelihoods.
     patience
-        Epochs without a better held-out likelihood after which training ends.
+        Epochs without a better held-out likelihood after which training ends, where ``epochs`` is None.
+    renewal_share
+        Of the epochs after which maps are made again, and images read again with them.
     """
 
     zdim: int = 8
@@ -52,6 +54,7 @@ class ManifoldConfig:
     samples: int = 10
     final_samples: int = 50
     patience: int = 10
+    renewal_share: float = 0.6
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,3 +68,7 @@ class ManifoldConfig:
         if self.epochs is not None:
             return self.epochs
         return max(_LEAST_EPOCHS, min(_MOST_EPOCHS, round(_ENOUGH / max(n_particles, 1))))
+
+    def renewed_before(self, n_epochs: int) -> int:
+        """The first epoch with maps made again; at least one epoch has them."""
+        return min(round(self.renewal_share * n_epochs), n_epochs - 1)

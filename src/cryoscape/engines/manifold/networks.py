@@ -1,10 +1,17 @@
 """Networks between latents u ~ N(0, I) and coefficients of the bases, both a correction to the linear map."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from cryoscape.engines.manifold.config import ManifoldConfig
+
+_LARGEST_LOG_SCALE = 3.0
+"""Of a posterior: far wider than the prior, which no image asks for."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +89,17 @@ class Encoder(nn.Module):
         self.zdim, self.n_bases = zdim, n_bases
         self.linear = nn.Linear(n_bases, zdim, bias=False)
         self.network = _network(n_features, 2 * zdim + zdim * (zdim - 1) // 2, width)
-        own = torch.zeros(1, n_features) if features is None else features
-        self.register_buffer("centre", own.mean(0))
-        self.register_buffer("spread", own.std(0, correction=0).clamp(min=1e-6))
+        self.register_buffer("centre", torch.zeros(n_features))
+        self.register_buffer("spread", torch.ones(n_features))
+        if features is not None:
+            self.standardise(features)
         with torch.no_grad():
             self.linear.weight.copy_(torch.eye(zdim, n_bases))
+
+    def standardise(self, features: Float[Tensor, "n f"]) -> None:
+        """Centre and scale by what these features are."""
+        self.centre = features.mean(0)
+        self.spread = features.std(0, correction=0).clamp(min=1e-6)
 
     def forward(self, features: Float[Tensor, "b f"]) -> Gaussians:
         """Posteriors of some particles."""
@@ -95,10 +108,45 @@ class Encoder(nn.Module):
         mean = self.linear(features[:, :q]) + found[:, :d]
         start = features[:, q : q + min(d, q)] / 2
         log_scale = found[:, d : 2 * d] + nn.functional.pad(start, (0, d - start.shape[1]))
+        log_scale = log_scale.clamp(max=_LARGEST_LOG_SCALE)
         unit = torch.eye(d, device=features.device).repeat(len(features), 1, 1)
         i, j = torch.tril_indices(d, d, -1, device=features.device)
         unit[:, i, j] = found[:, 2 * d :]
         return Gaussians(mean, log_scale.exp()[:, :, None] * unit)
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Encoder and decoder."""
+
+    encoder: Encoder
+    decoder: Decoder
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Of both."""
+        yield from self.encoder.parameters()
+        yield from self.decoder.parameters()
+
+    def state(self) -> dict[str, Any]:
+        """Tensors of both on the CPU, by name; copies, where they are there already."""
+        return {
+            name: {key: value.detach().cpu().clone() for key, value in part.state_dict().items()}
+            for name, part in (("encoder", self.encoder), ("decoder", self.decoder))
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over tensors; RuntimeError or KeyError where they do not fit."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.decoder.load_state_dict(state["decoder"])
+
+
+def new_networks(config: ManifoldConfig, n_bases: int, features: Float[Tensor, "n f"]) -> Networks:
+    """Encoder and decoder as they start: the linear subspace, seeded."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        encoder = Encoder(config.zdim, n_bases, config.width, features)
+        decoder = Decoder(config.zdim, n_bases, config.width)
+    return Networks(encoder.to(features.device), decoder.to(features.device))
 
 
 def _network(n_in: int, n_out: int, width: int) -> nn.Sequential:

@@ -1,8 +1,7 @@
-"""Maps of the curved subspace, V(u) = mean + sum_j c_j(u) B_j, and the file they are kept in."""
+"""Maps of the curved subspace, V(u) = mean + sum_j c_j(u) B_j, read from its run; its table of latents."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,14 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cryoscape.engines.latent_table import LatentTable
-from cryoscape.engines.linear_maps import (
-    LinearMaps,
-    LinearWeights,
-    read_linear_maps,
-    write_linear_maps,
-)
+from cryoscape.engines.linear_maps import LinearMaps, read_linear_maps
 from cryoscape.engines.manifold.bound import Sampled
-from cryoscape.engines.manifold.fit import Networks
+from cryoscape.engines.manifold.epochs import bases_file, read_epoch
 from cryoscape.engines.manifold.likelihood import LinearModel
 from cryoscape.engines.manifold.networks import Decoder, Gaussians
 from cryoscape.errors import InputError
@@ -79,45 +73,30 @@ class ManifoldSource:
         return ManifoldSource(self.maps.downsampled(box_size), self.decoder)
 
 
-def write_manifold(
-    path: Path, maps: LinearMaps, networks: Networks, noise_variance: Float[Tensor, " shells"]
-) -> None:
-    """Write a weights.pkl: the tensors of linear maps, and in ``state`` those of both networks.
-
-    Raises
-    ------
-    TrainingError : maps or noise are not finite; nothing is written.
-    """
-    state = {
-        name: {key: value.detach().cpu() for key, value in getattr(networks, name).state_dict().items()}
-        for name in ("encoder", "decoder")
-    }
-    write_linear_maps(path, LinearWeights(maps, noise_variance, state))
-
-
 def read_manifold(path: Path, pixel_size_angstrom: float) -> ManifoldSource:
-    """Read a weights.pkl of this engine; tensors only, nothing is executed.
+    """Read a weights.E.pkl of this engine and the bases beside it; tensors only, nothing is executed.
 
     Raises
     ------
     InputError : missing or damaged, or the weights of another engine.
     """
-    weights = read_linear_maps(path, pixel_size_angstrom)
-    state: dict[str, Any] = weights.state.get("decoder", {})
-    if "linear.weight" not in state or "network.0.weight" not in state:
-        raise InputError(
-            f"{path}: no decoder of a curved subspace found; give the weights.pkl of a run of "
-            "train_vae --decoder subspace+mlp, with its config.yaml beside it"
-        )
+    content = read_epoch(path)
+    state = content["decoder"]
     n_bases, zdim = state["linear.weight"].shape
     decoder = Decoder(zdim, n_bases, len(state["network.0.weight"]))
     try:
         decoder.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(f"{path}: damaged, the decoder's tensors do not fit each other") from error
-    if n_bases != weights.maps.zdim:
-        raise InputError(f"{path}: damaged, {weights.maps.zdim} bases and {n_bases} coefficients")
-    return ManifoldSource(weights.maps, decoder.eval())
+    bases = path.with_name(bases_file(int(content["training"]["round"])))
+    if not bases.is_file():
+        raise InputError(
+            f"{path}: needs {bases.name} beside it, with the maps that epochs share; keep both in one folder"
+        )
+    maps = read_linear_maps(bases, pixel_size_angstrom).maps
+    if n_bases != maps.zdim:
+        raise InputError(f"{path}: has {n_bases} coefficients, {bases.name} {maps.zdim} bases: of two runs?")
+    return ManifoldSource(maps, decoder.eval())
 
 
 def latent_table(

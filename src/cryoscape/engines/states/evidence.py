@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cryoscape.engines.distributed import sum_over_processes
 from cryoscape.engines.subspace.moments import image_moments
 from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.posterior import posterior
@@ -101,7 +102,7 @@ def read_images(
     contrast_spread: float,
     update: Callable[[int], None] = lambda done: None,
 ) -> Reading:
-    """Read all images once.
+    """Read all images once; several processes share them, and each knows all in the end.
 
     Parameters
     ----------
@@ -114,9 +115,9 @@ def read_images(
     """
     values = [readable(half, support.grid) for half in maps]
     m, n = maps.shape[1], images.store.n
-    gram = torch.empty(n, m * (m + 1) // 2, device=maps.device)
-    image, z = torch.empty(n, m, device=maps.device), torch.empty(n, m - 1, device=maps.device)
-    misfit, done = torch.empty(n, device=maps.device), 0
+    gram = torch.zeros(n, m * (m + 1) // 2, device=maps.device)
+    image, z = torch.zeros(n, m, device=maps.device), torch.zeros(n, m - 1, device=maps.device)
+    misfit, done = torch.zeros(n, device=maps.device), 0
     for rows in images.blocks():
         other = values[1 - int(images.half[rows[0]])]
         moments = image_moments(other, *images.read(rows), images.k, noise[images.shells])
@@ -126,6 +127,7 @@ def read_images(
         z[rows], misfit[rows] = found.mean, found.misfit
         done += len(rows)
         update(done)
+    sum_over_processes(gram, image, z, misfit)  # each image is read by one process, and is 0 in the others
     return Reading(Evidence(gram, image, contrast_spread), z, misfit)
 
 

@@ -1,5 +1,8 @@
 """Maps of states at full resolution, of each half set and of all images."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -33,20 +36,42 @@ class MapMaker:
         wide = enlarge(model, images, self.support) if last > radius else model
         self.bases, self.power, self.noise = wide.maps[:, 0], wide.power, wide.noise
 
-    def halves(self, once: Float[Tensor, "n m"], twice: Float[Tensor, "n m m"]) -> Float[Tensor, "2 m z y x"]:
-        """Maps of the half sets in the box of the support, from E[a (1, u)] and E[a^2 (1, u)(1, u)^T]."""
+    def halves(
+        self,
+        once: Float[Tensor, "n m"],
+        twice: Float[Tensor, "n m m"],
+        update: Callable[[int], None] = lambda done: None,
+    ) -> Float[Tensor, "2 m z y x"]:
+        """Maps of the half sets in the box of the support, from E[a (1, u)] and E[a^2 (1, u)(1, u)^T].
+
+        ``update`` is called with the number of images done.
+        """
         half = self.store.halves()
-        found = []
+        found, before = [], 0
         for which in range(2):
             rows = torch.nonzero(half == which)[:, 0]
             part = self.store.select_original(self.store.particles.row[rows.cpu().numpy()])
-            found.append(self._solve(part, self.bases[which], once[rows], twice[rows]))
+            tell = partial(_shifted, update, before)
+            found.append(self._solve(part, self.bases[which], once[rows], twice[rows], tell))
+            before += part.n
         return torch.stack(found)
 
-    def whole(self, once: Float[Tensor, "n m"], twice: Float[Tensor, "n m m"]) -> Float[Tensor, "m z y x"]:
+    def whole(
+        self,
+        once: Float[Tensor, "n m"],
+        twice: Float[Tensor, "n m m"],
+        update: Callable[[int], None] = lambda done: None,
+    ) -> Float[Tensor, "m z y x"]:
         """Maps of all images."""
-        return self._solve(self.store, self.bases.mean(0), once, twice)
+        return self._solve(self.store, self.bases.mean(0), once, twice, update)
 
-    def _solve(self, store: FourierStore, base: Tensor, once: Tensor, twice: Tensor) -> Tensor:
+    def _solve(
+        self, store: FourierStore, base: Tensor, once: Tensor, twice: Tensor, update: Callable[[int], None]
+    ) -> Tensor:
         images = Images(store, self.support.grid.max_radius)
-        return full_maps(images, base, self.power, self.support, self.noise, once, twice)
+        fixed = (self.power, self.support, self.noise, once, twice)
+        return full_maps(images, base, *fixed, lambda done, total: update(done * store.n // total))
+
+
+def _shifted(update: Callable[[int], None], before: int, done: int) -> None:
+    update(before + done)
