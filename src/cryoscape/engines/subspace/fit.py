@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.subspace.config import SubspaceConfig
+from cryoscape.engines.subspace.course import Course, Place
 from cryoscape.engines.subspace.em import Model, extrapolate_power, fewer_components, iterate, whitening
 from cryoscape.engines.subspace.final import full_maps, in_image_units
 from cryoscape.engines.subspace.halves import agreement, focused
@@ -23,9 +24,6 @@ from cryoscape.engines.subspace.selection import choose_components
 from cryoscape.engines.subspace.start import first_model, in_box_of, support_at, whole_mask
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
-
-_SETTLED_INFORMATION = 0.3
-"""Held-out information, nats an image, from which on a larger radius must promise a gain."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +67,6 @@ class SubspaceResult:
     verdict: str
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where learning is: level of the marching, iteration within it and in all, information, fresh bases.
-
-    ``whole`` tells that all images are used, which is the last thing that happens.
-    """
-
-    level: int = 0
-    whole: bool = False
-    step: int = 0
-    iteration: int = 0
-    information: float = 0.0
-    level_information: float = 0.0
-    gained: float = 0.0
-    fresh: bool = True
-
-
 class SubspaceFit:
     """State of learning: a model at one radius; each call of `step` is one pass over the images."""
 
@@ -93,21 +74,26 @@ class SubspaceFit:
         self, store: FourierStore, config: SubspaceConfig, mask: Float[Tensor, "z y x"] | None = None
     ) -> None:
         self.store, self.config = store, config
-        self.radii = config.radii(store.box_size)
+        self.course = Course.of(config, store.box_size, store.n)
         self.mask = whole_mask(store, config, mask)
-        self.place = _Place()
-        self.done = False
-        self._enter(0, whole=False)
+        self.place = Place()
+        self._enter()
         self.model = first_model(self.images, self.support, config)
 
-    def _enter(self, level: int, whole: bool) -> None:
-        self.images = Images(self.store, self.radii[level], None if whole else self.config.sample)
-        self.support = support_at(self.mask, self.radii[level])
+    def _enter(self) -> None:
+        most = None if self.place.whole else self.config.sample
+        self.images = Images(self.store, self.radius, most)
+        self.support = support_at(self.mask, self.radius)
 
     @property
     def radius(self) -> int:
         """Frequencies in use."""
-        return self.radii[self.place.level]
+        return self.course.radii[self.place.level]
+
+    @property
+    def done(self) -> bool:
+        """Whether learning has ended."""
+        return self.place.finished
 
     def state(self) -> dict[str, Any]:
         """Tensors and numbers from which learning continues exactly."""
@@ -117,82 +103,36 @@ class SubspaceFit:
             "noise": self.model.noise,
             "contrast_spread": self.model.contrast_spread,
             "mask": self.mask,
-            "done": self.done,
-            **{name: getattr(self.place, name) for name in vars(_Place())},
+            **asdict(self.place),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state()`."""
-        self.place = _Place(**{name: state[name] for name in vars(_Place())})
-        self.mask, self.done = state["mask"], bool(state["done"])
-        self._enter(self.place.level, self.place.whole)
+        self.place = Place(**{field.name: state[field.name] for field in fields(Place)})
+        self.mask = state["mask"]
+        self._enter()
         self.model = Model(state["maps"], state["power"], state["noise"], float(state["contrast_spread"]))
 
     def step(self) -> float:
-        """One iteration; the information of the model it began with. Sets `done` at the end of learning."""
+        """One iteration; the information of the model it began with."""
         place = self.place
-        # the first iteration at a radius has maps that know of the one before only
-        first = place.step == 0 and place.level > 0 and not place.fresh and not place.whole
-        done = iterate(self.model, self.support, self.images, self.radii[place.level - 1] if first else None)
-        self.model, information = done.model, done.held_out_information
-        converged = information - place.information < self.config.tolerance * abs(information)
-        last = self._least_gain() >= self.config.least_far_gain
-        most = self.config.max_iterations * (2 if place.fresh or last else 1)
-        self.place = replace(
-            place, step=place.step + 1, iteration=place.iteration + 1, information=information
-        )
-        # the first iterations at a radius begin with bases not fitted to it
-        if self.place.step >= most or (converged and (self.place.step > 2 or place.whole)):
-            self._go_on(information)
-        return information
-
-    def _least_gain(self) -> float:
-        """Share of the information that the next radius must promise; infinite where there is none."""
-        following = self.radii[self.place.level + 1 : self.place.level + 2]
-        if not following:
-            return np.inf
-        far = following[0] > self.config.reach(self.store.box_size)
-        return self.config.least_far_gain if far else self.config.least_gain
-
-    def _go_on(self, information: float) -> None:
-        """To the next radius, or at the last one to all images, or to the end."""
-        place = self.place
-        if place.whole:
-            self.done = True
-            return
-        gained, before = information - place.level_information, place.gained
-        # gains shrink from radius to radius; the next one is taken to shrink as the last two did
-        promised = gained * min(1.0, gained / before) if before > 0 else gained
-        # small motions show only at higher frequencies: nothing found yet is no reason to stop
-        settled = place.level > 0 and information > _SETTLED_INFORMATION
-        least = self._least_gain()
-        far = least >= self.config.least_far_gain
-        if np.isinf(least) or (promised < least * information if settled else far):
-            if self.store.n <= self.config.sample:
-                self.done = True
-                return
-            self.place = replace(place, whole=True, step=0, information=-np.inf)
-            self._enter(place.level, whole=True)
-            return
-        self._enter(place.level + 1, whole=False)
-        fresh = information < _SETTLED_INFORMATION
-        if fresh:
-            self.model = first_model(self.images, self.support, self.config)
-        else:
-            self.model = in_box_of(self.support, self.model)
-        self.place = replace(
-            place,
-            level=place.level + 1,
-            step=0,
-            information=-np.inf,
-            level_information=information,
-            gained=gained if place.level else 0.0,
-            fresh=fresh,
-        )
+        done = iterate(self.model, self.support, self.images, self.course.placing_radius(place))
+        self.model = done.model
+        self.place = self.course.after(place, done.held_out_information)
+        if (self.place.level, self.place.whole) != (place.level, place.whole):
+            self._enter()
+        if self.place.level > place.level:
+            fresh = self.place.fresh
+            self.model = (
+                first_model(self.images, self.support, self.config)
+                if fresh
+                else in_box_of(self.support, self.model)
+            )
+        return done.held_out_information
 
     def seconds_left(self, seconds: float) -> float | None:
         """Rough time left, given that of the last iteration: a pass costs as its images and their pixels."""
-        pixels = [self.store.plane.count_within(float(radius)) for radius in self.radii]
+        pixels = [self.store.plane.count_within(float(radius)) for radius in self.course.radii]
         now, whole = pixels[self.place.level], self.store.n / len(self.images.rows)
         if self.place.whole:
             return seconds * (3 + pixels[-1] / now)
