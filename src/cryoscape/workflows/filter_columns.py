@@ -145,7 +145,7 @@ class RunColumns(Mapping[str, np.ndarray]):
     def _add_tables(self) -> None:
         """What the engine says of the particles, then what the analysis found."""
         engine = self.folder.path / TABLE_FILE
-        if self.epoch is None and engine.is_file():
+        if engine.is_file() and self.epoch in (None, self.folder.latest_epoch()):
             table = read_table(engine)
             self._add_own_table(table, "row", engine)
         path = self.analysis / "particles.parquet"

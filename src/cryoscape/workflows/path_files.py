@@ -89,7 +89,7 @@ def read_path_input(latents: Path, epoch: int | None = None) -> PathInput:
 
 
 def _covariance(latents: Path, z: Latents) -> np.ndarray | None:
-    if latents.name != "z.pkl" or not (latents.parent / TABLE_FILE).is_file():
+    if not (latents.parent / TABLE_FILE).is_file():
         return None
     table, _ = read_latents_table(latents.parent)
     same = table.mean.shape == z.shape and np.array_equal(table.mean, z)

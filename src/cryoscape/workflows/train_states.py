@@ -3,13 +3,14 @@
 import logging
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from cryoscape.engines.distributed import any_process, process_group
 from cryoscape.engines.run_files import append_metrics_line, holds_run, remove_run, write_run_files
 from cryoscape.engines.states.config import StatesConfig
 from cryoscape.engines.states.fit import StatesResult, StepReport, fit_states
@@ -27,7 +28,7 @@ from cryoscape.workflows.train_states_plan import (
 )
 from cryoscape.workflows.train_subspace import train_subspace
 from cryoscape.workflows.training_images import dataset_args, find_images, fingerprint, load_images, to_device
-from cryoscape.workflows.training_session import log_to, nothing_left_behind
+from cryoscape.workflows.training_session import folder_of_process, log_to, nothing_left_behind
 
 __all__ = ["TrainStatesRequest", "TrainStatesResult", "train_states"]
 
@@ -54,31 +55,40 @@ def train_states(request: TrainStatesRequest) -> TrainStatesResult:
     TrainingError : what was found is not finite.
     StoppedBySignal : SIGINT or SIGTERM came while the subspace was trained.
     """
-    check_states_request(request)
-    device = pick_device(request.device)
-    images = find_images(request.source)
-    start = None if request.subspace is None else read_subspace(request.subspace, device)
-    if start is not None:
-        _check_same_particles(request.subspace_folder, start, images.particles.row)
-    folder = request.outdir
-    if request.force and holds_run(folder):
+    with process_group() as first:
+        check_states_request(request)
+        device = pick_device(request.device)
+        images = find_images(request.source)
+        start = None if request.subspace is None else read_subspace(request.subspace, device)
+        if start is not None:
+            _check_same_particles(request.subspace_folder, start, images.particles.row)
+        any_process(False)  # all have looked at the folder before one writes
+        if first and request.force:
+            _remove_earlier(request.outdir)
+        if start is None:
+            train_subspace(request.subspace_request())
+            any_process(False)  # the first process has written it
+            start = read_subspace(request.subspace_folder, device)
+        with folder_of_process(request.outdir, first) as folder, nothing_left_behind(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with log_to(folder / "run.log"):
+                if request.max_threads:
+                    torch.set_num_threads(request.max_threads)
+                logger.info("%s", " ".join(request.command) or "train_states")
+                started = time.perf_counter()
+                preprocessing = PreprocessConfig(invert=start.invert_data)
+                store = to_device(load_images(images, preprocessing, folder, request.lazy), device)
+                # the subspace stays where it is, also for processes that write elsewhere
+                own = replace(request, outdir=folder, subspace=request.subspace_folder)
+                return replace(_fit(own, start, store, started), folder=request.outdir)
+
+
+def _remove_earlier(folder: Path) -> None:
+    if holds_run(folder):
         remove_run(folder)
-    for pattern in _STATE_FILES if request.force else ():
+    for pattern in _STATE_FILES:
         for path in folder.glob(pattern):
             path.unlink()
-    if start is None:
-        train_subspace(request.subspace_request())
-        start = read_subspace(request.subspace_folder, device)
-    with nothing_left_behind(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with log_to(folder / "run.log"):
-            if request.max_threads:
-                torch.set_num_threads(request.max_threads)
-            logger.info("%s", " ".join(request.command) or "train_states")
-            started = time.perf_counter()
-            preprocessing = PreprocessConfig(invert=start.invert_data)
-            store = to_device(load_images(images, preprocessing, folder, request.lazy), device)
-            return _fit(request, start, store, started)
 
 
 def _check_same_particles(folder: Path, start: SubspaceStart, rows: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from cryoscape.engines.manifold.maps import MapsRead, make_maps_again, read_subs
 from cryoscape.engines.manifold.networks import new_networks
 from cryoscape.engines.states.evidence import read_images
 from cryoscape.engines.subspace.em import Model
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.start import support_at
 from cryoscape.engines.subspace.support import change_box
 from cryoscape.physics.masks import soft_sphere

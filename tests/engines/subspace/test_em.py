@@ -19,8 +19,9 @@ from cryoscape.engines.subspace.em import (
     whitening,
 )
 from cryoscape.engines.subspace.equations import Solution
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.mean_map import mean_maps
-from cryoscape.engines.subspace.passes import Images, measure_noise, run_pass
+from cryoscape.engines.subspace.passes import measure_noise, run_pass
 from cryoscape.engines.subspace.posterior import Posterior, posterior
 from cryoscape.engines.subspace.start import enlarge, first_model, in_box_of, support_at
 from cryoscape.engines.subspace.support import Support

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_mutual_info_score, roc_auc_score
 from cryoscape.engines.subspace import final
 from cryoscape.engines.subspace.config import SubspaceConfig
 from cryoscape.engines.subspace.fit import IterationReport, SubspaceResult, fit_subspace
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.particles.fourier_store import FourierStore
 
 from .conftest import BOX, Balls, make_balls

@@ -6,8 +6,8 @@ import torch
 
 from cryoscape.engines.noise import total_power
 from cryoscape.engines.subspace.config import SubspaceConfig
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.mean_map import mean_maps
-from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.start import whole_mask
 from cryoscape.engines.subspace.support import Support
 from cryoscape.physics.fsc import fourier_shell_correlation

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cryoscape.engines.subspace.em import Model
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.selection import choose_components, most_supported
 from cryoscape.engines.subspace.support import Support
 from cryoscape.physics.slices import FourierGrid

@@ -15,7 +15,7 @@ from cryoscape.engines.states.evidence import Evidence, Reading, read_images
 from cryoscape.engines.states.maps import MapMaker
 from cryoscape.engines.subspace.em import Model, fewer_components
 from cryoscape.engines.subspace.final import in_image_units
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.start import support_at
 from cryoscape.particles.fourier_store import FourierStore
 

@@ -14,7 +14,8 @@ from cryoscape.engines.regression.correction import Correction, Corrector
 from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
 from cryoscape.engines.regression.sums import known_latent_maps, maps_at_a_time, residual_sums
 from cryoscape.engines.subspace.em import extrapolate_power
-from cryoscape.engines.subspace.passes import Images, measure_noise
+from cryoscape.engines.subspace.images import Images
+from cryoscape.engines.subspace.passes import measure_noise
 from cryoscape.engines.subspace.start import support_at
 from cryoscape.engines.subspace.support import Support, change_box
 from cryoscape.particles.fourier_store import FourierStore

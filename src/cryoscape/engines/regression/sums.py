@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cryoscape.engines.regression.kernels import accumulate, residuals
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.readable import ReadableMaps, readable
 from cryoscape.engines.subspace.sorted_pixels import sort_by_voxel
 from cryoscape.engines.subspace.support import Support

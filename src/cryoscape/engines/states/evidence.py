@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoscape.engines.distributed import sum_over_processes
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.moments import image_moments
-from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.posterior import posterior
 from cryoscape.engines.subspace.readable import readable
 from cryoscape.engines.subspace.support import Support

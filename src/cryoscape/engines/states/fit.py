@@ -20,7 +20,7 @@ from cryoscape.engines.states.stability import stability
 from cryoscape.engines.states.start import first_mixture
 from cryoscape.engines.subspace.em import Model
 from cryoscape.engines.subspace.final import in_image_units
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.start import support_at
 from cryoscape.particles.fourier_store import FourierStore
 

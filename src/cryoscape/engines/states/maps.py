@@ -10,7 +10,7 @@ from torch import Tensor
 from cryoscape.engines.subspace.em import Model
 from cryoscape.engines.subspace.final import full_maps
 from cryoscape.engines.subspace.halves import focused
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.start import enlarge, support_at
 from cryoscape.particles.fourier_store import FourierStore
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from cryoscape.engines.subspace.equations import NormalEquations, Solution, solve_maps
 from cryoscape.engines.subspace.halves import common_coordinates, focused
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.mean_map import solved_means
-from cryoscape.engines.subspace.passes import Images, run_pass
+from cryoscape.engines.subspace.passes import run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.support import Support
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from cryoscape.engines.distributed import sum_over_processes
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.support import Support, change_box
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.physics.smooth_reading import volume_to_smooth_grid

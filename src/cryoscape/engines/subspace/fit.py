@@ -17,8 +17,9 @@ from cryoscape.engines.subspace.course import Course, Place
 from cryoscape.engines.subspace.em import Model, extrapolate_power, fewer_components, iterate, whitening
 from cryoscape.engines.subspace.final import full_maps, in_image_units
 from cryoscape.engines.subspace.halves import agreement, focused
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.mean_map import solved_means
-from cryoscape.engines.subspace.passes import Images, run_pass
+from cryoscape.engines.subspace.passes import run_pass
 from cryoscape.engines.subspace.posterior import Posterior
 from cryoscape.engines.subspace.selection import choose_components
 from cryoscape.engines.subspace.start import first_model, in_box_of, support_at, whole_mask

@@ -12,8 +12,9 @@ from cryoscape.engines.subspace.config import SubspaceConfig
 from cryoscape.engines.subspace.em import extrapolate_power, next_power
 from cryoscape.engines.subspace.equations import Block, NormalEquations, solve_maps
 from cryoscape.engines.subspace.final import full_maps, in_image_units
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.mean_map import mean_maps
-from cryoscape.engines.subspace.passes import Images, measure_noise
+from cryoscape.engines.subspace.passes import measure_noise
 from cryoscape.engines.subspace.start import support_at, whole_mask
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cryoscape.engines.distributed import sum_over_processes
 from cryoscape.engines.subspace.equations import Block, NormalEquations, solve_maps
-from cryoscape.engines.subspace.passes import Images
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.support import Support
 
 _ROUNDS = 4

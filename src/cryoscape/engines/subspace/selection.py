@@ -6,8 +6,8 @@ import torch
 
 from cryoscape.engines.subspace.em import Model
 from cryoscape.engines.subspace.halves import agreement
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.moments import image_moments
-from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.posterior import posterior
 from cryoscape.engines.subspace.readable import readable
 from cryoscape.engines.subspace.support import Support

@@ -9,8 +9,8 @@ from torch import Tensor
 from cryoscape.engines.noise import total_power
 from cryoscape.engines.subspace.config import SubspaceConfig
 from cryoscape.engines.subspace.em import Model, extrapolate_power
+from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.mean_map import mean_maps
-from cryoscape.engines.subspace.passes import Images
 from cryoscape.engines.subspace.support import Support, box_for, change_box
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.physics.fourier import crop_volume
