@@ -14,3 +14,9 @@ def test_numbers_by_name_with_gaps_as_nan():
 
 def test_epochs_and_a_line_cut_off_are_no_iterations():
     assert parse_iterations(['{"epoch": 0, "loss": 1}', '{"iteration": 1, "rad']) == {}
+
+
+def test_epochs_on_request():
+    lines = ['{"epoch": 0, "bound": 1}', '{"iteration": 1, "radius": 8}', '{"epoch": 1, "bound": 2}']
+    found = parse_iterations(lines, "epoch")
+    assert {name: values.tolist() for name, values in found.items()} == {"epoch": [0, 1], "bound": [1, 2]}

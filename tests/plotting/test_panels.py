@@ -98,3 +98,20 @@ def test_course_of_merging_shows_the_states_kept():
     (ax,) = iterations.plot_states_course(metrics).axes
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [4, 3])
     assert "3 kept" in ax.get_title(loc="left")
+
+
+@pytest.mark.parametrize("linear", [None, 2.5])
+def test_course_of_networks_parts_epochs_with_other_maps(linear):
+    names = ("training_bound", "held_out_bound", "held_out_log_likelihood", "kl_divergence")
+    rounds = np.array([0.0, 0.0, 0.0, 1.0, 1.0])
+    metrics = {name: np.arange(5.0) for name in names} | {"epoch": np.arange(5.0), "round": rounds}
+    figure = iterations.plot_networks_course(metrics, linear, 4)
+    top, low = figure.axes
+    assert [len(np.asarray(line.get_xdata())) for line in low.lines] == [3, 2, 2, 2]
+    assert [t.get_text() for t in low.texts] == ["maps made again"]
+    (legend,) = figure.legends
+    named = [t.get_text() for t in legend.get_texts()]
+    assert len(named) == len(set(named)) == (3 if linear is None else 4)
+    assert (linear in [np.asarray(line.get_ydata())[0] for line in top.lines]) == (linear is not None)
+    once = {name: values[:3] for name, values in metrics.items()}
+    assert not iterations.plot_networks_course(once).axes[1].texts

@@ -344,3 +344,21 @@ def test_of_many_maps_some_are_pictured_at_even_steps(make_run, tmp_path, monkey
     page = result.report.read_text(encoding="utf-8")
     assert [f'alt="map {i}"' in page for i in range(9)] == [i in (0, 4, 8) for i in range(9)]
     assert "Some of the maps are shown" in page
+
+
+def test_the_course_of_networks_on_a_subspace_stands_for_their_losses(make_run, tmp_path):
+    run, _ = make_run(epoch=2)
+    lines = [
+        {"epoch": e, "round": int(e > 1), "total_loss": -e, "training_bound": e, "held_out_bound": e}
+        | {"held_out_log_likelihood": e, "kl_divergence": 2.0}
+        for e in range(3)
+    ]
+    (run.folder.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (run.folder.path / "run.json").write_text('{"result": {"held_out_log_likelihood_of_subspace": 1.5}}')
+    result = analyze_loaded(run, tmp_path / "a", NUMBERS_ONLY)
+    assert (tmp_path / "a" / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a" / "learning_curve_epoch2.png").is_file()
+    assert result.report is not None
+    page = result.report.read_text(encoding="utf-8")
+    assert "Where maps are made again" in page
+    assert "Average losses per epoch" not in page

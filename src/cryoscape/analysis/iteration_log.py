@@ -1,15 +1,18 @@
-"""What metrics.jsonl says of the iterations of an engine without epochs."""
+"""What metrics.jsonl says of the iterations or epochs of a training, all numbers by name."""
 
 import json
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
 
-def parse_iterations(lines: Iterable[str]) -> dict[str, np.ndarray]:
+def parse_iterations(
+    lines: Iterable[str], counter: Literal["iteration", "epoch"] = "iteration"
+) -> dict[str, np.ndarray]:
     """Numbers by name, one a complete record, NaN where a record lacks one.
 
-    Empty where no record has an ``iteration``; the last line of a run that was cut off is passed over.
+    Empty where no record has the counter; the last line of a run that was cut off is passed over.
     """
     records = []
     for line in lines:
@@ -17,7 +20,7 @@ def parse_iterations(lines: Iterable[str]) -> dict[str, np.ndarray]:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if isinstance(record, dict) and "iteration" in record:
+        if isinstance(record, dict) and counter in record:
             records.append(record)
     names = {name for record in records for name, value in record.items() if _is_number(value)}
     return {

@@ -1,4 +1,4 @@
-"""Course of training of the engines without epochs."""
+"""Course of training of the engines that judge themselves on images not trained on."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cryoscape.plotting.style import ACCENT, INK, OKABE_ITO, new_figure, styled
+from cryoscape.plotting.style import ACCENT, HIGHLIGHT, INK, MUTED, OKABE_ITO, new_figure, styled
 
 
 @styled
@@ -87,3 +87,74 @@ def plot_states_course(metrics: Mapping[str, Float[np.ndarray, " i"]]) -> Figure
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
     return figure
+
+
+@styled
+def plot_networks_course(
+    metrics: Mapping[str, Float[np.ndarray, " e"]],
+    linear_log_likelihood: float | None = None,
+    analysed: int | None = None,
+) -> Figure:
+    """What images say of networks that start from a subspace, trained on and held out, and their KL term.
+
+    Parameters
+    ----------
+    metrics : numbers of metrics.jsonl by epoch; a rise of ``round`` is where maps were made again, from which
+        on values are of other maps.
+    linear_log_likelihood : of the linear subspace, with the last maps and the same images; if known.
+    analysed : epoch to be marked.
+    """
+    figure = new_figure(5.8, 4.8)
+    top, low = figure.subplots(2, 1, sharex=True, height_ratios=(1.7, 1))
+    epoch, rounds = metrics["epoch"], metrics["round"]
+    for number in np.unique(rounds):
+        of_round, named = rounds == number, number == rounds[-1]
+        for name, label, color in (
+            ("training_bound", "bound, images trained on", OKABE_ITO[1]),
+            ("held_out_bound", "bound, images held out", MUTED),
+            ("held_out_log_likelihood", "log-likelihood, images held out", ACCENT),
+        ):
+            line = {"color": color, "marker": "o", "markersize": 3.0, "label": label if named else None}
+            top.plot(epoch[of_round], metrics[name][of_round], **line)
+        low.plot(
+            epoch[of_round],
+            metrics["kl_divergence"][of_round],
+            color=OKABE_ITO[2],
+            marker="o",
+            markersize=3.0,
+        )
+        if number != rounds[0]:
+            _note_new_maps((top, low), float(epoch[of_round][0]) - 0.5)
+    if linear_log_likelihood is not None:
+        span = epoch[rounds == rounds[-1]][[0, -1]] + (-0.4, 0.4)
+        level = [linear_log_likelihood] * 2
+        top.plot(
+            span, level, color=INK, linewidth=1.1, linestyle=(0, (1, 1.5)), label="the same, linear subspace"
+        )
+    marked = "" if analysed is None else f" (dashed: epoch {analysed})"
+    top.set(ylabel="Nats an image", title=f"Course of training{marked}")
+    low.set(ylabel="KL divergence\n(nats)", xlabel="Epoch")
+    for ax in (top, low):
+        ax.grid(axis="y")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if analysed is not None:
+            ax.axvline(analysed, color=HIGHLIGHT, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0)
+    figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure.align_ylabels()
+    return figure
+
+
+def _note_new_maps(axes: tuple[Axes, Axes], place: float) -> None:
+    for ax in axes:
+        ax.axvline(place, color="#9aa4b0", linewidth=0.9, zorder=0)
+    axes[1].annotate(
+        "maps made again",
+        (place, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3, -3),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        color=INK,
+    )

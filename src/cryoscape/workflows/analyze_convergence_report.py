@@ -146,7 +146,7 @@ def _plot_plateaus(album: Album, found: Convergence) -> None:
 
 
 def _montage(found: Convergence, maps: MapComparison) -> Figure:
-    """A row a particle set, a column an epoch, from one viewpoint at one contour level."""
+    """A column a particle set, a row an epoch, from one viewpoint at one contour level."""
     epochs = maps.curves.epoch.tolist()
     labels = found.maxima.labels
     final = [_small(path) for path in maps.paths[epochs[-1]]]
@@ -157,9 +157,9 @@ def _montage(found: Convergence, maps: MapComparison) -> Figure:
     colors = 0.68 * cluster_colors(len(labels)) + 0.24
     pictures, names, captions = [], [], []
     with progress(len(labels) * len(epochs), "pictures of maps") as update:
-        for i, label in enumerate(labels):
-            color = (float(colors[i, 0]), float(colors[i, 1]), float(colors[i, 2]))
-            for epoch in epochs:
+        for epoch in epochs:
+            for i, label in enumerate(labels):
+                color = (float(colors[i, 0]), float(colors[i, 1]), float(colors[i, 2]))
                 volume = _small(maps.paths[epoch][i])
                 pictures.append(render_surface(volume, maps.level, camera, size_px=160, color=color))
                 names.append(label)
@@ -171,7 +171,7 @@ def _montage(found: Convergence, maps: MapComparison) -> Figure:
         captions,
         title="Maps of the particle sets at the compared epochs",
         subtitle=f"one contour level, {maps.level:.3g}",
-        n_columns=len(epochs),
+        n_columns=len(labels),
         scale_bar=nice_scale_bar(2 * camera.half_width * pixel_size),
     )
 

@@ -84,11 +84,18 @@ def _plot_states(plane: embedding.Plane, results: Results) -> Figure:
 
 
 def plot_course(album: Album, run: LoadedRun) -> None:
-    """Course of training of an engine without epochs, from metrics.jsonl where it is there."""
+    """Course of training as the engine itself measures it, from metrics.jsonl where it is there."""
     path = Path(run.folder.path) / "metrics.jsonl"
-    if run.epoch is not None or not path.is_file():
+    if not path.is_file():
         return
-    metrics = parse_iterations(path.read_text(errors="replace").splitlines())
+    lines = path.read_text(errors="replace").splitlines()
+    if run.epoch is not None:
+        by_epoch = parse_iterations(lines, "epoch")
+        if {"round", "training_bound", "held_out_log_likelihood"} <= set(by_epoch):
+            linear = run.folder.record().get("result", {}).get("held_out_log_likelihood_of_subspace")
+            album.add(COURSE_FILE, lambda: iterations.plot_networks_course(by_epoch, linear, run.epoch))
+        return
+    metrics = parse_iterations(lines)
     if {"radius", "held_out_information", "noise"} <= set(metrics):
         extent = run.pixel_size_angstrom * run.source.box_size if run.pixel_size_known else None
         nyquist = run.source.box_size / 2

@@ -135,17 +135,22 @@ def _sections(
         ),
         ReportSection("Clusters", _cluster_blocks(album, results, results.kmeans)),
         _imaging_section(album, results, "z" if results.z.shape[1] == 1 else main),
-        ReportSection(
-            "Training",
-            [
-                *album.figure(_curve_file(run), "Average losses per epoch."),
-                *album.figure(COURSE_FILE, "Training of the engine, by iteration."),
-            ],
-        ),
+        ReportSection("Training", _course_blocks(album, run)),
         ReportSection("How to go on", [next_steps(run, results, album.folder)]),
         ReportSection("Files", [_file_table(results, layout, bool(map_sets))]),
     ]
     return sections
+
+
+def _course_blocks(album: Album, run: LoadedRun) -> list[Block]:
+    """What the engine measures of itself; losses where it measures nothing else."""
+    words = "Training of the engine, by iteration."
+    if run.epoch is not None:
+        words = (
+            "Higher is better. Where maps are made again, values are of other maps: a step there is no gain."
+        )
+    course = album.figure(COURSE_FILE, words)
+    return course or album.figure(_curve_file(run), "Average losses per epoch.")
 
 
 def _main_plane(results: Results, layout: np.ndarray | None) -> str:
