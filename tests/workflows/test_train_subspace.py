@@ -28,6 +28,7 @@ from cryoscape.errors import InputError
 from cryoscape.io.mrc import write_volume
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.workflows import train_subspace as workflow
+from cryoscape.workflows import train_subspace_plan
 from cryoscape.workflows.analyze import AnalyzeOptions, analyze
 from cryoscape.workflows.train_subspace import TrainSubspaceRequest, train_subspace
 from cryoscape.workflows.train_subspace_plan import read_mask
@@ -163,6 +164,21 @@ def test_a_stopped_run_continues_with_its_state_and_seed(engine: StandIn, reques
     assert [json.loads(line)["iteration"] for line in lines] == [0, 1, 2]
     with pytest.raises(InputError, match="the run is finished"):
         train_subspace(request_for(load="latest"))
+
+
+def test_little_memory_limits_the_radius_and_a_run_that_goes_on_keeps_it(
+    engine: StandIn, request_for, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SubspaceConfig, "radii", lambda self, box: [5, self.max_radius or 7])
+    monkeypatch.setattr(train_subspace_plan, "available_memory_bytes", lambda: 1000)
+    engine.stop_after_first = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    with caplog.at_level(logging.WARNING, "cryoscape"), pytest.raises(StoppedBySignal):
+        train_subspace(request_for())
+    assert "memory: learning up to radius 5, not 7, which takes 0.0 GiB" in caplog.text
+    monkeypatch.setattr(train_subspace_plan, "available_memory_bytes", lambda: 1 << 40)
+    engine.stop_after_first = None
+    train_subspace(request_for(load="latest"))
+    assert [call["config"].max_radius for call in engine.calls] == [5, 5]
 
 
 def test_a_run_stopped_before_its_first_iteration_starts_anew(engine, request_for, tmp_path) -> None:

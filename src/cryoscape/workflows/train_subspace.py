@@ -33,6 +33,7 @@ from cryoscape.workflows.train_subspace_plan import (
     check_request,
     plan_subspace,
     training_section,
+    with_room,
 )
 from cryoscape.workflows.training_images import dataset_args, find_images, fingerprint, load_images, to_device
 from cryoscape.workflows.training_session import (
@@ -105,7 +106,7 @@ def _fit(
     caught: list[int],
     started: float,
 ) -> TrainSubspaceResult:
-    folder = request.outdir
+    folder, plan = request.outdir, with_room(plan, store.box_size)
     if plan.continues:
         _check_same_particles(folder, store)
         logger.info("continuing from %s", folder / RESUME_FILE)

@@ -1,6 +1,8 @@
 """What a subspace training is asked for, and the plan made of it before anything is written."""
 
-from dataclasses import asdict, dataclass, field
+import logging
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,18 @@ from cryoscape.engines.linear_maps import read_tensors
 from cryoscape.engines.run_files import RESUME_FILE, holds_run
 from cryoscape.engines.run_folder import RunFolder
 from cryoscape.engines.subspace.config import SubspaceConfig
+from cryoscape.engines.subspace.memory import learning_bytes, within_memory
 from cryoscape.engines.vae.checkpoint import pick_device
 from cryoscape.engines.volume_source import engine_name
 from cryoscape.errors import InputError
 from cryoscape.io.mrc import read_volume
+from cryoscape.particles.memory import GIB, HEADROOM, available_memory_bytes
 from cryoscape.physics.fourier import crop_volume
 from cryoscape.workflows.training_images import FoundImages, ImageSource
 
 ENGINE = "subspace"
+
+logger = logging.getLogger("cryoscape")
 
 
 @dataclass(frozen=True)
@@ -118,11 +124,13 @@ def plan_subspace(request: TrainSubspaceRequest, images: FoundImages) -> Subspac
     if request.mask not in ("solvent", "sphere"):
         extent = images.particles.pixel_size_at(images.box_size)
         mask = read_mask(Path(request.mask), images.box_size, extent)
-    seed = request.seed
+    seed, max_radius = request.seed, None
     if request.load is not None:
-        seed = _earlier_seed(request)
+        earlier = _earlier_settings(request)
+        seed, max_radius = int(earlier["seed"]), earlier.get("max_radius")
     settings = SubspaceConfig(
         zdim=request.zdim,
+        max_radius=max_radius,
         mask="sphere" if request.mask == "sphere" else "solvent",
         seed=of_first(int(np.random.default_rng().integers(100_000)) if seed is None else seed),
     )
@@ -139,8 +147,30 @@ def _mask_name(mask: str) -> str:
     return mask if mask in ("solvent", "sphere") else str(Path(mask).resolve())
 
 
-def _earlier_seed(request: TrainSubspaceRequest) -> int:
-    """Seed of the run to continue; InputError where there is none, or it is of other settings."""
+def with_room(plan: SubspacePlan, box_size: int) -> SubspacePlan:
+    """The plan with the largest radius for which there is memory now; a run that goes on keeps its own."""
+    if plan.continues:
+        return plan
+    config = within_memory(plan.config, box_size, of_first(_room_bytes(plan.device)))
+    if config is not plan.config:
+        found, wanted = config.radii(box_size)[-1], plan.config.radii(box_size)[-1]
+        logger.log(
+            logging.INFO if found >= config.reach(box_size) else logging.WARNING,
+            "memory: learning up to radius %d, not %d, which takes %.1f GiB; final maps use all frequencies",
+            *(found, wanted, learning_bytes(wanted, config.n_components) / GIB),
+        )
+    return replace(plan, config=config)
+
+
+def _room_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(HEADROOM * torch.cuda.mem_get_info(device)[0])
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return int(HEADROOM * available_memory_bytes()) // processes
+
+
+def _earlier_settings(request: TrainSubspaceRequest) -> dict[str, Any]:
+    """Settings of the run to continue; InputError where there is none, or they are others."""
     folder = RunFolder(request.outdir)
     if not (folder.path / RESUME_FILE).is_file():
         if folder.weights(None).is_file():
@@ -165,7 +195,7 @@ def _earlier_seed(request: TrainSubspaceRequest) -> int:
             f"{folder.path}: cannot continue with other settings: {'; '.join(differences)}; "
             "use the same ones, or train anew with --force"
         )
-    return int(earlier["seed"])
+    return dict(earlier)
 
 
 def read_mask(path: Path, box_size: int, pixel_size_angstrom: np.ndarray | None) -> Tensor:

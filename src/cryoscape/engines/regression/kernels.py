@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
+from cryoscape.engines.subspace.kernels import read_packed
 from cryoscape.physics.slice_kernels import read_smooth
 
 
@@ -47,18 +48,7 @@ def residuals(  # type: ignore[no-untyped-def]
                 x, y, z, sign = -x, -y, -z, -one
             real, imaginary = read_smooth(mean, x, y, z, half)
             real, imaginary = real * t[b, 0], imaginary * t[b, 0]
-            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-            fx, fy, fz = np.float32(x - ix), np.float32(y - iy), np.float32(z - iz)
-            a = ((iz + half) * n_yz + iy + half) * n_x + ix
-            c = a + n_yz * n_x
-            w00, w01, w10, w11 = (one - fz) * (one - fy), (one - fz) * fy, fz * (one - fy), fz * fy
-            # the eight voxels around, two neighbours along x at a time
-            v0, v1, v2, v3 = bases[a], bases[a + n_x], bases[c], bases[c + n_x]
-            v4, v5, v6, v7 = bases[a + 1], bases[a + n_x + 1], bases[c + 1], bases[c + n_x + 1]
-            for j in range(2 * q):
-                left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
-                right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
-                read[j] = left + fx * (right - left)
+            read_packed(bases, x, y, z, half, one, read)
             for j in range(q):
                 real += t[b, 1 + j] * read[j]
                 imaginary += t[b, 1 + j] * read[q + j]

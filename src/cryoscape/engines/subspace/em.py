@@ -89,11 +89,9 @@ def iterate(model: Model, support: Support, images: Images, placing_radius: int 
 
 
 def solve_halves(equations: list[NormalEquations], model: Model, support: Support) -> list[Solution]:
-    """Maps of each half set from its own equations and the common prior."""
-    return [
-        solve_maps(own, base, support, model.power)
-        for own, base in zip(equations, model.maps[:, 0], strict=True)
-    ]
+    """Maps of each half set from its own equations, which are used up, and the common prior."""
+    bases = model.maps[:, 0]
+    return [solve_maps(equations.pop(0), base, support, model.power) for base in bases]
 
 
 def scaled(model: Model, contrast: float) -> Model:

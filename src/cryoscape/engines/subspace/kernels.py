@@ -33,6 +33,46 @@ def _part_of_loops(function: Callable[..., Any]) -> Any:
     return numba.njit(nogil=True, cache=True, boundscheck=False, inline="always")(inspect.unwrap(function))
 
 
+@_part_of_loops
+def read_packed(bases, x, y, z, half, w, read):  # type: ignore[no-untyped-def]
+    """Trilinear values of ``bases`` (V, 2q) at x >= 0, times w, into ``read`` (2q,)."""
+    n_yz, n_x = 2 * half + 1, half + 1
+    one = np.float32(1)
+    ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
+    fx, fy, fz = np.float32(x - ix), np.float32(y - iy), np.float32(z - iz)
+    a = ((iz + half) * n_yz + iy + half) * n_x + ix
+    c = a + n_yz * n_x
+    front, back = (one - fz) * w, fz * w
+    w00, w01, w10, w11 = front * (one - fy), front * fy, back * (one - fy), back * fy
+    # the eight voxels around, two neighbours along x at a time
+    v0, v1, v2, v3 = bases[a], bases[a + n_x], bases[c], bases[c + n_x]
+    v4, v5, v6, v7 = bases[a + 1], bases[a + n_x + 1], bases[c + 1], bases[c + n_x + 1]
+    for j in range(len(read)):
+        left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
+        right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
+        read[j] = left + fx * (right - left)
+
+
+@_compiled
+def project(mean, bases, rotations, k, half, oversampling, out, first, last):  # type: ignore[no-untyped-def]
+    """Central slices ``out`` (B, P, q + 1, 2) of mean (V, 2) and bases (V, 2q)."""
+    q, one = bases.shape[1] // 2, np.float32(1)
+    read = np.empty(2 * q, np.float32)
+    for b in range(first, last):
+        r = rotations[b]
+        for p in range(k.shape[0]):
+            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
+            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
+            sign = one
+            if x < 0:
+                x, y, z, sign = -x, -y, -z, -one
+            real, imaginary = read_smooth(mean, x, y, z, half)
+            read_packed(bases, x, y, z, half, one, read)
+            out[b, p, 0, 0], out[b, p, 0, 1] = real, sign * imaginary
+            for j in range(q):
+                out[b, p, 1 + j, 0], out[b, p, 1 + j, 1] = read[j], sign * read[q + j]
+
+
 @_compiled
 def moments(  # type: ignore[no-untyped-def]
     mean, bases, data, ctf, weight, rotations, k, half, oversampling, out, seen, first, last
@@ -42,7 +82,6 @@ def moments(  # type: ignore[no-untyped-def]
     ``seen`` (B, P, 2) gains the slices of the mean map, before CTF and weight, or is empty.
     """
     keep = len(seen) > 0
-    n_yz, n_x = 2 * half + 1, half + 1
     q, n_pixels = bases.shape[1] // 2, k.shape[0]
     one = np.float32(1)
     rows = np.empty((2 * n_pixels, q + 2), np.float32)
@@ -61,19 +100,7 @@ def moments(  # type: ignore[no-untyped-def]
             if keep:
                 seen[b, p, 0], seen[b, p, 1] = real, imaginary
             rows[2 * p, 0], rows[2 * p + 1, 0] = w * real, w * imaginary
-            ix, iy, iz = math.floor(x), math.floor(y), math.floor(z)
-            fx, fy, fz = np.float32(x - ix), np.float32(y - iy), np.float32(z - iz)
-            a = ((iz + half) * n_yz + iy + half) * n_x + ix
-            c = a + n_yz * n_x
-            front, back = (one - fz) * w, fz * w
-            w00, w01, w10, w11 = front * (one - fy), front * fy, back * (one - fy), back * fy
-            # the eight voxels around, two neighbours along x at a time
-            v0, v1, v2, v3 = bases[a], bases[a + n_x], bases[c], bases[c + n_x]
-            v4, v5, v6, v7 = bases[a + 1], bases[a + n_x + 1], bases[c + 1], bases[c + n_x + 1]
-            for j in range(2 * q):
-                left = w00 * v0[j] + w01 * v1[j] + w10 * v2[j] + w11 * v3[j]
-                right = w00 * v4[j] + w01 * v5[j] + w10 * v6[j] + w11 * v7[j]
-                read[j] = left + fx * (right - left)
+            read_packed(bases, x, y, z, half, w, read)
             for j in range(q):
                 rows[2 * p, 1 + j] = read[j]
                 rows[2 * p + 1, 1 + j] = sign * read[q + j]

@@ -34,7 +34,7 @@ def image_moments(
         Gains the slices of the mean map, which the normal equations need too.
     """
     weight = (2 / noise_variance).sqrt()
-    if maps.mean.device.type == "cpu" and maps.mean.dtype == torch.float32:
+    if maps.compiled:
         return _compiled(maps, coefficients, ctf, rotations, k, weight, mean_slices)
     slices = maps.slices(rotations, k)
     if mean_slices is not None:
