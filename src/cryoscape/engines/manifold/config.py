@@ -54,7 +54,7 @@ class ManifoldConfig:
     samples: int = 10
     final_samples: int = 50
     patience: int = 10
-    renewal_share: float = 0.6
+    renewal_share: float = 0.4
     seed: int = 0
 
     def __post_init__(self) -> None:
