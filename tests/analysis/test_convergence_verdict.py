@@ -121,6 +121,12 @@ def test_a_run_cut_short():
     assert "Train further" in sentences(found, 49)[0]
 
 
+def test_no_share_beyond_the_whole_is_told():
+    swings = np.array([0.0, 0.0, 0.0, 0.0, 1.0, -1.0, 0.0, 1.5])
+    (text,) = judge((measure(swings, "swings"),), None, 7).unsettled
+    assert text == "swings: still rising in the last fifth of the epochs"
+
+
 @pytest.mark.parametrize(
     ("curves", "word"),
     [

@@ -14,11 +14,13 @@ import yaml
 from cryoscape.analysis.convergence_maps import MaskOptions
 from cryoscape.analysis.local_maxima import LocalMaximaOptions
 from cryoscape.analysis.maps import MapOptions
+from cryoscape.engines.run_folder import load_run
 from cryoscape.engines.volume_source import SOURCE_READERS
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import load_pickles, write_array_pickle
 from cryoscape.io.mrc import read_volume
 from cryoscape.workflows.analyze_convergence import ConvergenceOptions, analyze_convergence
+from cryoscape.workflows.analyze_convergence_measures import read_losses
 
 BOX, PIXEL, N, ZDIM = 16, 4.0, 300, 3
 PLAIN = ConvergenceOptions(
@@ -245,6 +247,21 @@ def test_runs_of_cryodrgn(make_run, layout, last, used):
     np.testing.assert_array_equal(epochs, np.arange(30) + (1 if layout == "v4" else 0))
     np.testing.assert_allclose(loss, 0.9 + 0.1 * np.exp(-np.arange(30) / 4), atol=1e-6)
     assert (run / f"convergence.{last}" / f"vols.{used[0]}" / "vol_000.mrc").is_file()
+
+
+def test_networks_on_a_subspace_are_judged_by_images_held_out_since_the_last_maps(make_run):
+    run = make_run(n=8)
+    lines = [
+        {"epoch": e, "round": int(e > 2), "total_loss": 0.0, "held_out_bound": 10.0 * (e > 2) + e}
+        for e in range(8)
+    ]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for last, expected in ((7, range(3, 8)), (5, range(3, 6)), (2, range(3))):
+        found = read_losses(load_run(run, last), last)
+        assert found is not None
+        epochs, loss = found
+        np.testing.assert_array_equal(epochs, list(expected))
+        np.testing.assert_allclose(loss, [-lines[e]["held_out_bound"] for e in expected])
 
 
 @pytest.mark.usefixtures("no_pictures")

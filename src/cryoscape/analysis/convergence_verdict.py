@@ -206,9 +206,9 @@ def _still_changing(measure: Measure, plateau: Plateau) -> str:
     share = 100 * plateau.recent_share
     if share < 5:
         return f"{measure.name}: reached its last level only recently"
-    return (
-        f"{measure.name}: still {way}, by {share:.0f} % of its whole change in the last fifth of the epochs"
-    )
+    # the slope of a curve that only bends may exceed its whole change
+    much = "" if share > 100 else f", by {share:.0f} % of its whole change"
+    return f"{measure.name}: still {way}{much} in the last fifth of the epochs"
 
 
 def _median(values: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " n"]:

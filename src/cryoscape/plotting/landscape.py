@@ -119,7 +119,7 @@ def plot_map_variance(explained: Float[np.ndarray, " r"], n_kept: int) -> Figure
     ax.bar(number, share, color=ACCENT, width=0.72)
     ax.plot(number, np.cumsum(share), color=MUTED, marker="o", markersize=3.5, linewidth=1.2)
     ax.set(xlabel="Component of the maps", ylabel="Share of the variance of maps", ylim=(0, 1.06))
-    ax.set_title("Variance per component (bars) and sum (line)")
+    ax.set_title("Variance by component (line: sum)")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")

@@ -1,16 +1,26 @@
 """Measures of the whole network and of the encoder: the run's log of losses, and its latents."""
 
+from pathlib import Path
+
 import numpy as np
 
 from cryoscape.analysis.convergence_plateau import Measure
 from cryoscape.analysis.convergence_verdict import COSINE_DISTANCE, TOTAL_LOSS
+from cryoscape.analysis.iteration_log import parse_iterations
 from cryoscape.engines.run_folder import LoadedRun
 from cryoscape.workflows.analyze_convergence_latents import LatentHistory
 from cryoscape.workflows.analyze_pictures import learning_curve
 
 
 def read_losses(run: LoadedRun, last: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """(epochs as in the file names, total loss) up to the last epoch; None where no log holds any."""
+    """(epochs as in the file names, total loss) up to the last epoch; None where no log holds any.
+
+    Of networks on a subspace, the loss of images held out, since maps were last made again: losses of earlier
+    maps are of another scale, and that of training changes with the weight of its KL term.
+    """
+    held_out = _held_out_losses(run.folder.path, last)
+    if held_out is not None:
+        return held_out
     curve = learning_curve(run.folder.path)
     if curve is None:
         return None
@@ -19,6 +29,21 @@ def read_losses(run: LoadedRun, last: int) -> tuple[np.ndarray, np.ndarray] | No
     epoch = curve.epoch + shift
     known = (epoch <= last) & np.isfinite(curve.total)
     return (epoch[known], curve.total[known]) if known.any() else None
+
+
+def _held_out_losses(folder: Path, last: int) -> tuple[np.ndarray, np.ndarray] | None:
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return None
+    found = parse_iterations(path.read_text(errors="replace").splitlines(), "epoch")
+    if not {"round", "held_out_bound"} <= set(found):
+        return None
+    epoch = found["epoch"].astype(np.int64)
+    known = (epoch <= last) & np.isfinite(found["held_out_bound"])
+    if not known.any():
+        return None
+    of_last_maps = known & (found["round"] == found["round"][known][-1])
+    return epoch[of_last_maps], -found["held_out_bound"][of_last_maps]
 
 
 def latent_measures(

@@ -187,7 +187,8 @@ def _small(path: Path) -> np.ndarray:
 
 _CAPTIONS = {
     "10_plateaus.png": "Bars: epochs in which a measure is flat.",
-    "00_total_loss.png": "What training minimises; smooth, and level at its end.",
+    "00_total_loss.png": "What training minimises, of networks on a subspace for images held out and the "
+    "last maps; smooth, and level at its end.",
     "01_encoder_umaps.png": "Particles at the compared epochs. Number, size and relative place of clusters "
     "should stay; rotation and mirroring mean nothing.",
     "02_encoder_latent_vector_shifts.png": "Small shifts in random directions say that the encoder has "
@@ -241,7 +242,7 @@ def _verdict(found: Convergence) -> list[Block]:
             ("First converged epoch", "none yet" if first is None else str(first)),
             ("Epoch to analyse", "train further" if suggested is None else str(suggested)),
             ("Encoder flat since", _epoch(part_converged(verdict, "encoder"))),
-            ("Decoder flat since", _epoch(part_converged(verdict, "decoder"))),
+            ("Decoder flat since", _epoch(part_converged(verdict, "decoder"), found.maps is not None)),
         ]
     )
     rows = [(m.name, m.part, plateau_text(m, p)) for m, p in verdict.plateaus]
@@ -249,8 +250,10 @@ def _verdict(found: Convergence) -> list[Block]:
     return [facts, *(ReportText(text) for text in sentences(verdict, found.last_epoch)), table]
 
 
-def _epoch(epoch: int | None) -> str:
-    return "not yet, or not known" if epoch is None else f"epoch {epoch}"
+def _epoch(epoch: int | None, known: bool = True) -> str:
+    if epoch is None:
+        return "not yet" if known else "no maps to tell"
+    return f"epoch {epoch}"
 
 
 def _files(found: Convergence) -> ReportTable:

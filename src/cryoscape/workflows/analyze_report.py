@@ -80,7 +80,7 @@ def _write_page(
     tiles: dict[str, tuple[ReportTile, ...]],
 ) -> Path:
     sections = _sections(album, run, results, layout, map_sets, tiles)
-    which = f"engine {run.engine}" if run.epoch is None else f"epoch {run.epoch}"
+    which = f"engine {run.engine}" + ("" if run.epoch is None else f", epoch {run.epoch}")
     title = f"Latent space of {run.folder.path.resolve().name}"
     return write_report(folder / "report.html", title, sections, f"{which}, {len(results.z):,} particles")
 
@@ -221,7 +221,6 @@ def _facts(run: LoadedRun, results: Results, map_sets: tuple[MapSet, ...]) -> Re
     items = [
         ("Particles", f"{len(results.z):,}"),
         ("Latent dimensions", str(results.z.shape[1])),
-        ("Engine", run.engine),
         *([] if run.epoch is None else [("Epoch", str(run.epoch))]),
         ("Clusters", str(results.clusters.k)),
         ("Training box", f"{run.source.box_size} px"),
