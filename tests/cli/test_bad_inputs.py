@@ -258,6 +258,7 @@ def test_simulations_and_demonstrations_are_not_overwritten(folder: Path, refuse
         ([*using(TRAIN), "--from", "run"], "--from run: needs --decoder subspace+mlp"),
         ([*using(CURVED), "--from", "run"], "run: holds a run of train_vae, expected one of train_subspace"),
         ([*using(CURVED), "-n", "0"], "-n 0: expected at least 1"),
+        (["train_states", *using(SUBSPACE)[1:], "--k", "0"], "--k 0: expected at least 1"),
         ([*using(CURVED), "--load", "latest"], "nothing to continue from"),
         (["train_subspace", "s.mrcs", "-o", "out"], "no poses"),
         ([*using(SUBSPACE), "--zdim", "0"], "--zdim 0: expected at least 1"),

@@ -14,7 +14,7 @@ def train_states(
     /,
     *,
     outdir: Annotated[Path, Parameter(name=["-o", "--outdir"])],
-    k: int | Literal["auto"] = "auto",
+    k: Annotated[int | Literal["auto"], Parameter(name=["--k", "-k"])] = "auto",
     subspace: Annotated[Path | None, Parameter(name="--from")] = None,
     zdim: int | Literal["auto"] = "auto",
     seed: int | None = None,
