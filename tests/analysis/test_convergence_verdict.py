@@ -153,12 +153,22 @@ def test_noise_at_high_frequencies_is_a_sign():
 
 
 def test_signs_while_the_loss_still_falls_steeply_do_not_end_training():
-    found = verdict_on((measure(np.linspace(1, 0.9, 50)), *encoder(5.0)[1:]), maps(5.0, noise_growth=0.02))
+    found = verdict_on((measure(decay(50, 60.0)), *encoder(5.0)[1:]), maps(5.0, noise_growth=0.02))
     assert found.state == "not converged"
     assert found.suggested_epoch is None
     said = sentences(found, 49)
     assert "the loss still falls steeply" in said[0]
     assert any("noise outside" in text for text in said)
+
+
+@pytest.mark.parametrize("spoiled", [True, False])
+def test_a_loss_that_falls_on_without_slowing_is_of_images_learned_by_heart(spoiled):
+    """Only where maps become worse: without a sign, a steady fall is training that has far to go."""
+    loss = decay(50, 5.0) - 0.04 * np.arange(50)
+    growth = 0.02 if spoiled else 0.0
+    found = verdict_on((measure(loss), *encoder(5.0)[1:]), maps(5.0, noise_growth=growth))
+    assert found.state == ("overtrained" if spoiled else "not converged")
+    assert any("by heart" in text for text in sentences(found, 49)) == spoiled
 
 
 def test_particles_that_drift_steadily_have_not_settled():

@@ -30,6 +30,8 @@ _HIGH_FREQUENCY_GROWTH = 1.3
 _MOST_MAPS = 0.7
 _STEEP = 0.1
 """Part of its whole change by which a loss that falls steeply falls in the last fifth of the epochs."""
+_UNSLOWED = 0.95
+"""Part of its pace in the middle third of the epochs that a loss keeps in the last if it does not slow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,8 @@ def judge(measures: Sequence[Measure], maps: MapCurves | None, last_epoch: int) 
     most = len(judged) // 2 + 1
     first = flat[most - 1] if len(flat) >= most else None
     signs = () if maps is None else overtraining_signs(maps)
-    steep = any(_falls_steeply(m, p) for m, p in judged)
+    by_heart = bool(signs) and any(_falls_on(m) for m, _ in judged)
+    steep = any(_falls_steeply(m, p) for m, p in judged) and not by_heart
     suggested: int | None = None
     if len(judged) < 3:
         state: State = "cannot be judged"
@@ -170,6 +173,11 @@ def sentences(verdict: Verdict, last_epoch: int) -> tuple[str, ...]:
             f"Overtrained: maps become worse after epoch {verdict.suggested_epoch}.{since} Look at the maps, "
             f"and analyse epoch {verdict.suggested_epoch}."
         )
+        if any(_falls_on(m) for m, _ in verdict.plateaus):
+            lines.append(
+                "The loss falls on without slowing down, as where images are learned by heart: "
+                "more particles or a smaller network help, not more epochs."
+            )
     lines += [f"Sign of overtraining: {sign.text}." for sign in verdict.overtraining]
     lines += [f"Still changing: {text}." for text in verdict.unsettled]
     return tuple(lines)
@@ -197,6 +205,21 @@ def _drifts(measure: Measure) -> bool:
 def _falls_steeply(measure: Measure, plateau: Plateau) -> bool:
     falls = plateau.epoch is None and plateau.recent_change < 0
     return measure.name == TOTAL_LOSS and falls and plateau.recent_share >= _STEEP
+
+
+def _falls_on(measure: Measure) -> bool:
+    """Whether the loss falls as fast in the last third of the epochs as in the middle third.
+
+    Learning what particles share slows down; learning each image by heart, noise included, does not.
+    """
+    value = measure.value[np.isfinite(measure.value)]
+    if measure.name != TOTAL_LOSS or len(value) < SHORT:
+        return False
+    third = len(value) // 3
+    middle, last = (
+        np.polyfit(np.arange(third), part, 1)[0] for part in (value[-2 * third : -third], value[-third:])
+    )
+    return bool(last < 0 and last <= _UNSLOWED * middle)
 
 
 def _still_changing(measure: Measure, plateau: Plateau) -> str:
