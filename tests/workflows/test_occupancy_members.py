@@ -1,6 +1,7 @@
 """From classes of maps to the particles that they stand for, and to labels from elsewhere."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from cryoscape.workflows.occupancy_labels import read_particle_labels
 from cryoscape.workflows.occupancy_maps import MaskOptions
 from cryoscape.workflows.occupancy_members import members_beside
 from cryoscape.workflows.occupancy_model import ModelRequest
+from cryoscape.workflows.occupancy_reconstruct import command_of, selection_request
 from cryoscape.workflows.occupancy_run import OccupancyRequest, occupancy_run
 from cryoscape.workflows.occupancy_sampling import SamplingRequest
 from folders import listing
-from occupancy_files import RESOLUTION, write_maps, write_model, write_run
+from occupancy_files import BOX, RESOLUTION, write_maps, write_model, write_run
+from particle_files import noise_images, random_rotations, write_poses_pickle, write_stack
 
 ROWS = np.delete(np.arange(80), np.arange(0, 80, 4))
 """60 of 80 particles; particle i of the run is of state i % 3."""
@@ -131,7 +134,57 @@ def test_maps_that_an_analysis_wrote(place: Path) -> None:
 def test_the_command_that_reconstructs_a_class_is_told(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     analyse(place)
-    assert f"cryoscape reconstruct s.mrcs --ind {place}/out/class_" in caplog.text
+    assert f"cryoscape reconstruct s.mrcs --run {place}/run --ind {place}/out/class_" in caplog.text
+
+
+def _images(place: Path) -> None:
+    """Images of all rows of the input, beside the run."""
+    write_stack(place / "s.mrcs", noise_images(80, BOX))
+    write_poses_pickle(place / "poses.pkl", random_rotations(80))
+    config = place / "run" / "config.yaml"
+    config.write_text(
+        config.read_text().replace("particles: s.mrcs", "particles: s.mrcs\n  poses: poses.pkl")
+    )
+
+
+def test_map_of_a_class_from_its_particles(place: Path) -> None:
+    analyse(place)
+    _images(place)
+    occupancy_cluster(place / "out", options=ClusterOptions(n_classes=3), reconstruct=(1,), force=True)
+    made = place / "out" / "class_1.20_particles"
+    assert pd.read_csv(made / "maps.csv")["n_near"].tolist() == [20]
+    assert {f"map_000{end}" for end in (".mrc", "_half_a.mrc", "_half_b.mrc", "_fsc-vals.txt")} <= {
+        path.name for path in made.iterdir()
+    }
+
+
+def test_a_run_on_a_subspace_takes_its_predictions(place: Path) -> None:
+    """Which lie in its own folder, or where its settings say."""
+    write_run(place / "states", engine="states")
+    assert selection_request(place / "states", Path("i"), Path("o")).run is None
+    write_run(place / "states" / "subspace")
+    assert selection_request(place / "states", Path("i"), Path("o")).run == place / "states" / "subspace"
+    config = place / "states" / "config.yaml"
+    config.write_text(config.read_text().replace("  seed: 0", f"  seed: 0\n  subspace: {place / 'run'}"))
+    request = selection_request(place / "states", Path("i"), Path("o"))
+    assert request.run == place / "run"
+    assert command_of(replace(request, invert=False)) == (
+        f"cryoscape reconstruct s.mrcs --run {place}/run --ind i --uninvert-data -o o"
+    )
+
+
+def test_a_class_that_cannot_be_reconstructed_is_refused(place: Path) -> None:
+    analyse(place)
+    before = listing(place)
+    with pytest.raises(InputError, match="--reconstruct 3: no such class; there are 0 to 2"):
+        occupancy_cluster(place / "out", options=ClusterOptions(n_classes=3), reconstruct=(3,), force=True)
+    with pytest.raises(InputError, match=r"--reconstruct: s.mrcs, the images of .*run, are not there"):
+        occupancy_cluster(place / "out", options=ClusterOptions(n_classes=3), reconstruct=(1,), force=True)
+    assert listing(place) == before
+    write_maps(place / "maps")
+    analyse(place, maps=place / "maps")
+    with pytest.raises(InputError, match=r"--reconstruct: .*does not tell which particles"):
+        occupancy_cluster(place / "out", reconstruct=(0,), force=True)
 
 
 def test_labels_in_any_form(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_minor_state_by_maps_and_by_particles(finished: tuple[Path, ClusterRes
     said = occupancy.save(occ, rows, "minor").text
     path = finished[0] / "minor.20_particles.pkl"
     np.testing.assert_array_equal(read_selection(path).rows, expected)
-    assert f"reconstruct s.mrcs --ind {path}" in said
+    assert f"reconstruct s.mrcs --run {occ.members.run} --ind {path}" in said  # type: ignore[union-attr]
     with pytest.raises(InputError, match="is there already with other particles"):
         occupancy.save(occ, expected - 1, "minor")
     path.unlink()

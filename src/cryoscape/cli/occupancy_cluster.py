@@ -22,6 +22,7 @@ def occupancy_cluster(
     block_threshold: float | None = None,
     within: int | None = None,
     labels: Path | None = None,
+    reconstruct: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
     force: bool = False,
 ) -> None:
     """Group maps into classes and elements into structural blocks, with a heat map and ChimeraX scripts.
@@ -58,6 +59,8 @@ def occupancy_cluster(
     labels
         Labels of particles from elsewhere, to compare classes with: an array (.npy, .pkl), a table with a
         column label, or a .star file with rlnClassNumber.
+    reconstruct
+        Classes to make maps of from their particles alone, with half maps and FSC.
     force
         Replace an earlier clustering in the folder.
     """
@@ -73,5 +76,6 @@ def occupancy_cluster(
         references=refdir,
         within=within,
         labels=labels,
+        reconstruct=tuple(reconstruct or ()),
         force=force,
     )

@@ -31,9 +31,9 @@ from cryoscape.workflows.occupancy_members import (
     Members,
     draw_confusion,
     read_members,
-    reconstruct_selection,
 )
 from cryoscape.workflows.occupancy_particles import PARTICLES_FILE
+from cryoscape.workflows.occupancy_reconstruct import command_of, selection_request
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +208,7 @@ def save(occ: Occupancies, rows: Rows, name: str, note: str = "") -> Commands:
     lines = [f"{len(rows):,} particles in `{path}`. To RELION or cryoSPARC, and as a map with half maps:", ""]
     lines.append(f"    cryoscape export particles.star --ind {path} -o {folder / name}.star")
     if occ.members is not None:
-        lines.append(f"    {reconstruct_selection(occ.members, path, folder / name)}")
+        lines.append(f"    {command_of(selection_request(occ.members.run, path, folder / name))}")
     return Commands("\n".join(lines))
 
 

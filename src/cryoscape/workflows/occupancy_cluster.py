@@ -1,5 +1,6 @@
 """Classes of maps and structural blocks of elements, from the table of occupancies in a file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from cryoscape.workflows.occupancy_files import (
     refuse_existing,
 )
 from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult, cluster_table
-from cryoscape.workflows.occupancy_members import read_members
+from cryoscape.workflows.occupancy_members import class_request, read_members
 from cryoscape.workflows.occupancy_particles import update_particle_occupancies
+from cryoscape.workflows.occupancy_reconstruct import check_classes, reconstruct_classes
 
 
 def occupancy_cluster(
@@ -40,6 +42,7 @@ def occupancy_cluster(
     references: Path | None = None,
     within: int | None = None,
     labels: Path | None = None,
+    reconstruct: Sequence[int] = (),
     force: bool = False,
 ) -> ClusterResult:
     """Cluster a table of occupancies and write classes, blocks, heat map and scripts.
@@ -58,6 +61,8 @@ def occupancy_cluster(
         Only the maps of this class of the clustering beside the table, on the scale of all maps.
     labels
         Labels of particles from elsewhere, where it is known which particles the maps stand for.
+    reconstruct
+        Classes whose maps are made from their particles alone, where the particles are known.
 
     Raises
     ------
@@ -71,19 +76,24 @@ def occupancy_cluster(
     chosen = None if within is None else _class_within(source.parent, within, folder, found)
     result = cluster_table(found, options, chosen)
     members = read_members(source.parent)
-    if members is None and labels is not None:
+    if members is None and (labels is not None or reconstruct):
+        option = "--labels" if labels is not None else "--reconstruct"
         raise InputError(
-            f"--labels: {source.parent} does not tell which particles the maps stand for; use occupancy run "
+            f"{option}: {source.parent} does not tell which particles the maps stand for; use occupancy run "
             "with --run, or give it a folder kmeansK of an analysis with --maps"
         )
     if members is not None:
         members = members.labelled(labels).of_maps(result.table.numbers)
+        check_classes(reconstruct, members.counts(result), members.run)
     map_paths = _noted_maps(source) if maps is None else _map_paths(maps, found)
     model = _elements_record(references, source)
     refuse_existing([folder / name for name in (NORMALISED_FILE, CLASSES_PICKLE, SETTINGS_FILE)], force)
     write_clusters(folder, result, options, map_paths, model, members)
     if within is None:
         update_particle_occupancies(source.parent, folder, result)
+    if members is not None:
+        counts = members.counts(result)
+        reconstruct_classes([class_request(members, folder, k, counts) for k in reconstruct])
     return result
 
 

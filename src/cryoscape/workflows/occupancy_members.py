@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from cryoscape.plotting.style import figure_png
 from cryoscape.typing import Rows
 from cryoscape.workflows.occupancy_groups import ClusterResult
 from cryoscape.workflows.occupancy_labels import read_particle_labels
+from cryoscape.workflows.occupancy_reconstruct import class_folder, command_of, selection_request
+from cryoscape.workflows.reconstruct import ReconstructRequest
 from cryoscape.workflows.run_particles import run_particles
 
 logger = logging.getLogger("cryoscape")
@@ -128,7 +129,8 @@ def write_members(folder: Path, members: Members, result: ClusterResult) -> None
     smallest = int(counts.argmin())
     logger.info(
         "particles of classes: %s; smallest class, as a map with half maps: %s",
-        ", ".join(f"{k}: {n}" for k, n in enumerate(counts)), reconstruct_command(members, folder, smallest),
+        ", ".join(f"{k}: {n}" for k, n in enumerate(counts)),
+        command_of(class_request(members, folder, smallest, counts)),
     )  # fmt: skip
     if members.labels is not None:
         _write_confusion(folder, classes, members.labels)
@@ -148,21 +150,12 @@ def selection_path(folder: Path, k: int) -> Path:
     return folder / f"class_{k}.particles.pkl"
 
 
-def reconstruct_command(members: Members, folder: Path, k: int) -> str:
-    """The command that reconstructs a class from its particles alone, for copying into a terminal."""
-    return reconstruct_selection(members, selection_path(folder, k), folder / f"class_{k}")
-
-
-def reconstruct_selection(members: Members, selection: Path, output: Path) -> str:
-    """The command that reconstructs the particles of a selection file, with half maps and FSC."""
-    args = RunFolder(members.run).config().get("dataset_args", {})
-    words = ["cryoscape", "reconstruct", str(args.get("particles", "PARTICLES"))]
-    for key in ("poses", "ctf", "datadir"):
-        if args.get(key):
-            words += [f"--{key}", str(args[key])]
-    if args.get("invert_data") is False:
-        words.append("--uninvert-data")
-    return shlex.join([*words, "--ind", str(selection), "-o", str(output)])
+def class_request(
+    members: Members, folder: Path, k: int, counts: Int[np.ndarray, " k"]
+) -> ReconstructRequest:
+    """What reconstructs a class of the clustering in a folder from its particles alone."""
+    output = class_folder(folder, k, int(counts[k]))
+    return selection_request(members.run, selection_path(folder, k), output)
 
 
 def _n_original(members: Members) -> int | None:
