@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +61,15 @@ def test_anchors_not_joined_are_named_with_what_joins_them(run, tmp_path):
     ) as refusal:
         graph_traversal(request(run, out, max_neighbors=3, avg_neighbors=1.0))
     assert not out.exists()
-    words = str(refusal.value).rstrip(".").split()
-    most, average = int(words[-3]), float(words[-1])
+    told = re.search(
+        r"least that does is --max-neighbors (\d+) --avg-neighbors ([\d.]+);", str(refusal.value)
+    )
+    assert told is not None
+    most, average = int(told[1]), float(told[2])
     found = graph_traversal(request(run, out, max_neighbors=most, avg_neighbors=average))
     assert len(found.points) >= 2
+    joined = request(run, tmp_path / "joined", max_neighbors=3, avg_neighbors=1.0, join=True)
+    np.testing.assert_array_equal(graph_traversal(joined).points, found.points)
 
 
 def test_nothing_is_overwritten_without_force(run, tmp_path):

@@ -16,6 +16,7 @@ def graph_traversal(
     outind: Path | None = None,
     max_neighbors: int = 10,
     avg_neighbors: float = 5.0,
+    join: bool = False,
     epoch: int = -1,
     batch_size: int | None = None,
     force: bool = False,
@@ -44,6 +45,8 @@ def graph_traversal(
         Nearest particles that each particle is joined to.
     avg_neighbors
         Of these, how many a particle are kept in the mean, the shortest of all.
+    join
+        Where that does not join the anchors, take the least neighbours that do.
     epoch
         Epoch of a run folder; -1 for the latest.
     batch_size
@@ -65,6 +68,7 @@ def graph_traversal(
             rows_file=rows_file,
             max_neighbors=max_neighbors,
             avg_neighbors=avg_neighbors,
+            join=join,
             epoch=None if epoch < 0 else epoch,
             force=force,
         )

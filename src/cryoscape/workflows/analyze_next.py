@@ -25,7 +25,7 @@ def next_steps(run: LoadedRun, results: Results, folder: Path) -> ReportCommands
         ("Make 500 maps, for an occupancy analysis", ["analyze", *which, "--ksample", "500"]),
         (
             f"Find a path from the centre of cluster 0 to that of cluster {clusters.k - 1}",
-            ["graph_traversal", z, "--anchors", *ends, "--out-z", "path.txt"],
+            ["graph_traversal", z, "--anchors", *ends, "--join", "--out-z", "path.txt"],
         ),
         ("Make maps along it", ["eval_vol", weights, "--zfile", "path.txt", "-o", "path"]),
         ("Make a film of maps", ["make_movies", "path", "--zfile", "path.txt"]),

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryoscape.analysis.graph import least_neighbours, neighbour_graph, pairs_apart, shortest_path
+from cryoscape.analysis.graph import (
+    NeighbourGraph,
+    least_neighbours,
+    neighbour_graph,
+    pairs_apart,
+    shortest_path,
+)
 from cryoscape.errors import InputError
 from cryoscape.typing import Latents
 from cryoscape.workflows.path_files import (
@@ -35,6 +41,7 @@ class GraphTraversalRequest:
     anchors : rows of z, or text files of such.
     z_file : latents of the path. rows_file : its rows of z.
     max_neighbors, avg_neighbors : see `analysis.graph.neighbour_graph`.
+    join : take more neighbours, the least that join the anchors, where these do not.
     """
 
     latents: Path
@@ -43,6 +50,7 @@ class GraphTraversalRequest:
     rows_file: Path
     max_neighbors: int = 10
     avg_neighbors: float = 5.0
+    join: bool = False
     epoch: int | None = None
     force: bool = False
 
@@ -77,26 +85,30 @@ def graph_traversal(request: GraphTraversalRequest) -> WrittenPath:
     check_free(path_files(request.z_file, request.rows_file), request.force)
     known = read_path_input(request.latents, request.epoch)
     anchors = read_anchors(request.anchors, len(known.z))
-    started = time.perf_counter()
-    graph = neighbour_graph(known.z, request.max_neighbors, request.avg_neighbors)
-    logger.info(
-        "%d particles, %.3g neighbours each in the mean, at most %d (%.0f s)",
-        len(known.z),
-        graph.avg_neighbors,
-        graph.max_neighbors,
-        time.perf_counter() - started,
-    )
+    graph = _graph(known.z, request.max_neighbors, request.avg_neighbors)
     apart = pairs_apart(graph, anchors)
     if apart:
-        raise InputError(_not_joined(known.z, apart, request))
+        graph = _graph(known.z, *_joining(known.z, apart, request))
     found = shortest_path(graph, anchors)
     path = LatentPath(known.z[found.rows], found.anchors_at, found.rows)
     title = f"Path over {len(found.rows)} particles through {len(found.anchors_at)} anchors"
     return write_path(known, path, request.z_file, request.rows_file, title=title)
 
 
-def _not_joined(z: Latents, apart: tuple[tuple[int, int], ...], request: GraphTraversalRequest) -> str:
-    """One line: which anchors, and the least numbers that join all."""
+def _graph(z: Latents, max_neighbors: int, avg_neighbors: float) -> NeighbourGraph:
+    started = time.perf_counter()
+    graph = neighbour_graph(z, max_neighbors, avg_neighbors)
+    logger.info(
+        "%d particles, %.3g neighbours each in the mean, at most %d (%.0f s)",
+        *(len(z), graph.avg_neighbors, graph.max_neighbors, time.perf_counter() - started),
+    )
+    return graph
+
+
+def _joining(
+    z: Latents, apart: tuple[tuple[int, int], ...], request: GraphTraversalRequest
+) -> tuple[int, float]:
+    """The least numbers, most and mean, of neighbours that join all; without `join` an error tells them."""
     logger.info("Anchors are not joined: looking for the least neighbours that join them")
     search = least_neighbours(z, apart, request.max_neighbors, request.avg_neighbors)
     named = ", ".join(f"{a} and {b}" for a, b in apart[:3]) + (", ..." if len(apart) > 3 else "")
@@ -106,12 +118,18 @@ def _not_joined(z: Latents, apart: tuple[tuple[int, int], ...], request: GraphTr
         f"--avg-neighbors {request.avg_neighbors:g}; "
     )
     if search.least is None:
-        return line + (
-            f"{search.searched} neighbours a particle do not either, they lie in clouds apart: leave "
+        raise InputError(
+            f"{line}{search.searched} neighbours a particle do not either, they lie in clouds apart: leave "
             "one out or use direct_traversal."
         )
     most, average = search.least
-    hint = (
-        ", but clouds that far apart are better joined by direct_traversal" if most > FEW_NEIGHBOURS else ""
+    far = most > FEW_NEIGHBOURS
+    if request.join:
+        if far:
+            logger.warning("with %d neighbours the path may leap over places where no particles are", most)
+        return most, average
+    hint = ", but clouds that far apart are better joined by direct_traversal" if far else ""
+    raise InputError(
+        f"{line}the least that does is --max-neighbors {most} --avg-neighbors {average:g}{hint}; "
+        "--join takes it."
     )
-    return line + f"the least that does is --max-neighbors {most} --avg-neighbors {average:g}{hint}."
