@@ -1,6 +1,7 @@
 """Documentation that stays true: its command lines parse, the commands and options it names exist."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_there_are_command_lines_to_check() -> None:
 
 @pytest.mark.parametrize("line", command_lines())
 def test_a_command_line_of_the_documentation_parses(line: str) -> None:
-    command, arguments = split_command(tidy(line.split()), FAMILIES)
+    command, arguments = split_command(tidy(shlex.split(line)), FAMILIES)
     parse(command, arguments)
 
 
