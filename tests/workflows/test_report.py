@@ -75,3 +75,12 @@ def test_texts_are_escaped_and_pictures_are_inside(page):
 def test_tables_format_numbers(page):
     assert '<td class="number"><i style="background:#00ff00"></i>1,204</td>' in page
     assert '<td class="number">0.1235</td>' in page
+
+
+def test_widths_of_figures_are_known_to_the_style():
+    figures = [ReportFigure(PNG, width, width) for width in ("half", "full", "tall")]
+    page = report_html("t", [ReportSection("s", figures)])
+    style = page[page.index("<style>") : page.index("</style>")]
+    for width in ("full", "tall"):
+        assert f'class="plot {width}"' in page
+        assert f".plot.{width}" in style

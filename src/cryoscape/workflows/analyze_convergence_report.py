@@ -218,7 +218,11 @@ _SECTIONS = {
     ),
     "Overtraining": ("09_decoder_map-noise.png",),
 }
-_SIDE_BY_SIDE = ("05_decoder_CC.png", "07_decoder_FSC-nyquist.png")
+_WIDTHS: dict[str, Literal["half", "full", "tall"]] = {
+    "05_decoder_CC.png": "half",
+    "07_decoder_FSC-nyquist.png": "half",
+    "08_decoder_maps.png": "tall",
+}
 
 
 def _sections(album: Album, found: Convergence) -> list[ReportSection]:
@@ -227,7 +231,7 @@ def _sections(album: Album, found: Convergence) -> list[ReportSection]:
         blocks: list[Block] = _verdict(found) if title == "Verdict" else []
         for name in names:
             if name in album.pictures:
-                width: Literal["half", "full"] = "half" if name in _SIDE_BY_SIDE else "full"
+                width = _WIDTHS.get(name, "full")
                 blocks.append(ReportFigure(album.pictures[name], _CAPTIONS[name], width))
         sections.append(ReportSection(title, blocks))
     return [*sections, ReportSection("Files", [_files(found)])]

@@ -19,7 +19,7 @@ class ReportFigure:
 
     png: bytes = field(repr=False)
     caption: str
-    width: Literal["half", "full"] = "half"
+    width: Literal["half", "full", "tall"] = "half"
 
 
 @dataclass(frozen=True)
