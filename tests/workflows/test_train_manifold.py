@@ -18,6 +18,7 @@ from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import read_latents
 from cryoscape.workflows import train_manifold as workflow
 from cryoscape.workflows import train_manifold_files as files
+from cryoscape.workflows.eval_images import EvalImagesRequest, eval_images
 from cryoscape.workflows.train_manifold import TrainManifoldRequest, train_manifold
 from cryoscape.workflows.train_subspace_plan import TrainSubspaceRequest
 from cryoscape.workflows.training_session import SHIFT_METRICS, StoppedBySignal
@@ -303,3 +304,10 @@ def test_force_removes_all_of_an_earlier_run(request_for: Request, tmp_path: Pat
     train_manifold(request_for(subspace=subspace, epochs=4))
     train_manifold(request_for(subspace=subspace, epochs=2, force=True))
     assert RunFolder(tmp_path / "run").epochs() == RunFolder(tmp_path / "run").epochs("z") == (0, 1)
+
+
+def test_images_are_not_evaluated_with_another_kind_of_weights(request_for: Request, tmp_path: Path) -> None:
+    train_manifold(request_for(subspace=subspace_run(tmp_path / "sub")))
+    asked = EvalImagesRequest(tmp_path / "s.mrcs", tmp_path / "run", tmp_path / "l.pkl", tmp_path / "z.pkl")
+    with pytest.raises(InputError, match=r"weights\.1\.pkl: of the engine subspace_mlp, expected the paper's"):
+        eval_images(asked)

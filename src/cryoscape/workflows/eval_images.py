@@ -9,6 +9,7 @@ from cryoscape.engines.run_folder import read_run_config
 from cryoscape.engines.vae.checkpoint import check_fits, pick_device, read_checkpoint
 from cryoscape.engines.vae.config import TrainConfig, beta_at, model_config_from_upstream
 from cryoscape.engines.vae.fit import Trainer
+from cryoscape.engines.volume_source import engine_name
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import write_array_pickle
@@ -62,6 +63,11 @@ def eval_images(request: EvalImagesRequest) -> EvalImagesResult:
     """
     weights, folder = find_weights(request.weights)
     config = read_run_config(request.config or folder)
+    if engine_name(config) != "vae":
+        raise InputError(
+            f"{weights}: of the engine {engine_name(config)}, expected the paper's model (train_vae --preset "
+            "paper), which eval_images works with; z.pkl and latents.parquet of the run tell of its images"
+        )
     model = model_config_from_upstream(config)
     dataset = config.get("dataset_args", {})
     content = read_checkpoint(weights)
