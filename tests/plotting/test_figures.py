@@ -85,6 +85,7 @@ def test_bars_show_the_numbers():
     bars = curves.plot_cluster_sizes(np.array([5, 7, 2])).axes[0].patches
     assert [b.get_height() for b in bars] == [5, 7, 2]
     figure = curves.plot_explained_variance(np.array([0.7, 0.3]))
+    assert figure.axes[0].get_xticks().tolist() == [1, 2]
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.7, 1.0])
 
 

@@ -200,6 +200,7 @@ def test_few_dimensions_need_no_umap(make_run, tmp_path, caplog, zdim):
     assert not (out / "umap.pkl").exists()
     assert adjusted_mutual_info_score(truth, result.clusters.labels) == pytest.approx(1.0)
     assert (out / ("z_hist.png" if zdim == 1 else "z_pca.png")).is_file()
+    assert (out / "explained_variance.png").is_file() == (zdim > 1)
     assert (out / "pc1" / "vol_002.mrc").is_file()
     assert result.report is not None
 

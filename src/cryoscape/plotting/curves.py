@@ -78,7 +78,10 @@ def plot_explained_variance(explained: Float[np.ndarray, " c"]) -> Figure:
     ax.set(xlabel="Principal component", ylabel="Share of latent variance", ylim=(0, 1.06))
     ax.set_title("Variance by component (line: sum)")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if n <= 12:
+        ax.set_xticks(number)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
     return figure
 

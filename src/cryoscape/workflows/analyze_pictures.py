@@ -81,8 +81,9 @@ def plot_latents(album: Album, results: Results, layout: np.ndarray | None) -> N
     if results.z.shape[1] == 1:
         z = np.asarray(results.z[:, 0], dtype=np.float64)
         album.add("z_hist.png", lambda: embedding.plot_histogram(z, "z"))
-    explained = results.components.explained
-    album.add("explained_variance.png", lambda: curves.plot_explained_variance(explained))
+    else:
+        explained = results.components.explained
+        album.add("explained_variance.png", lambda: curves.plot_explained_variance(explained))
     for partition in results.partitions:
         _plot_partition(album, results, partition, drawn)
 
