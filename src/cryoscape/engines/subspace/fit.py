@@ -26,6 +26,9 @@ from cryoscape.engines.subspace.start import first_model, in_box_of, support_at,
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
 
+_PIXELS_OF_AN_IMAGE = 150
+"""What an image costs beside its pixels, in pixels: posterior, moments."""
+
 
 @dataclass(frozen=True)
 class IterationReport:
@@ -133,12 +136,15 @@ class SubspaceFit:
 
     def seconds_left(self, seconds: float) -> float | None:
         """Rough time left, given that of the last iteration: a pass costs as its images and their pixels."""
-        pixels = [self.store.plane.count_within(float(radius)) for radius in self.course.radii]
-        now, whole = pixels[self.place.level], self.store.n / len(self.images.rows)
+        radii, level = self.course.radii, self.place.level
+        last = max(level, sum(radius <= self.course.reach for radius in radii) - 1)
+        pixels = [self.store.plane.count_within(float(radius)) + _PIXELS_OF_AN_IMAGE for radius in radii]
+        now, whole = pixels[level], self.store.n / len(self.images.rows)
+        finish = 3 * pixels[last] * whole
         if self.place.whole:
-            return seconds * (3 + pixels[-1] / now)
-        ahead = sum(pixels[self.place.level + 1 :]) * 3 + now * 2 + pixels[-1] * whole
-        return seconds * (ahead + pixels[-1] * 2 * (whole > 1) * whole) / now
+            return seconds * (now + finish) / now
+        ahead = 2 * now + 3 * sum(pixels[level + 1 : last + 1]) + finish
+        return seconds * (ahead + (2 * pixels[last] * whole if self.course.sampled else 0)) / now
 
 
 def fit_subspace(
