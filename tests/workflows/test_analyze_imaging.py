@@ -1,5 +1,6 @@
 """Poses and CTF of a run's particles, found through its configuration, and what its latents tell of them."""
 
+import html
 import re
 from dataclasses import replace
 
@@ -139,6 +140,10 @@ def test_the_analysis_of_a_subspace_run_says_all_of_it(run_folder):
         assert words in page
     named = set(re.findall(r"<code>cryoscape (\w+) ", page))
     assert {"filter", "reconstruct", "graph_traversal"} <= named
+    known = load_run(run_folder).config["dataset_args"]
+    (line,) = re.findall(r"cryoscape reconstruct ([^<]*)", html.unescape(page))
+    given = f"{known['particles']} --poses {known['poses']} --ctf {known['ctf']} --run "
+    assert line.startswith(given)
     assert named <= set(BY_NAME) | set(PLANNED) | {"make_movies"}
 
 

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from cryoscape.engines.run_folder import LoadedRun
+from cryoscape.particles.store import is_store
 from cryoscape.workflows.analyze_results import Results
 from cryoscape.workflows.report import ReportCommands
 
@@ -31,9 +32,21 @@ def next_steps(run: LoadedRun, results: Results, folder: Path) -> ReportCommands
         ("Make a film of maps", ["make_movies", "path", "--zfile", "path.txt"]),
         ("Group states by the likeness of their maps", ["analyze_landscape", *which]),
     ]
-    particles = run.config.get("dataset_args", {}).get("particles")
-    if run.engine == "subspace" and particles:
+    images = _images(run)
+    if run.engine == "subspace" and images:
         points = str(folder / results.kmeans.folder / "z_values.txt")
-        words = ["reconstruct", str(particles), "--run", str(path), "--zfile", points, "-o", "maps"]
+        words = ["reconstruct", *images, "--run", str(path), "--zfile", points, "-o", "maps"]
         lines.insert(3, ("Reconstruct the clusters from images, with half maps and FSC of each", words))
     return ReportCommands([(task, shlex.join(["cryoscape", *words])) for task, words in lines])
+
+
+def _images(run: LoadedRun) -> list[str]:
+    """The images the run was trained on, as an argument and options; none for those of a store."""
+    known = run.config.get("dataset_args", {})
+    particles = known.get("particles")
+    if not particles or is_store(Path(particles)):
+        return []
+    words = [str(particles)]
+    for name in ("poses", "ctf", "datadir"):
+        words += [f"--{name}", str(known[name])] if known.get(name) else []
+    return words if known.get("invert_data", True) else [*words, "--uninvert-data"]
