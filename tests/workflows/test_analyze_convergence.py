@@ -252,7 +252,7 @@ def test_runs_of_cryodrgn(make_run, layout, last, used):
 def test_networks_on_a_subspace_are_judged_by_images_held_out_since_the_last_maps(make_run):
     run = make_run(n=8)
     lines = [
-        {"epoch": e, "round": int(e > 2), "total_loss": 0.0, "held_out_bound": 10.0 * (e > 2) + e}
+        {"epoch": e, "round": int(e > 2), "total_loss": 0.0, "held_out_log_likelihood": 10.0 * (e > 2) + e}
         for e in range(8)
     ]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -261,7 +261,7 @@ def test_networks_on_a_subspace_are_judged_by_images_held_out_since_the_last_map
         assert found is not None
         epochs, loss = found
         np.testing.assert_array_equal(epochs, list(expected))
-        np.testing.assert_allclose(loss, [-lines[e]["held_out_bound"] for e in expected])
+        np.testing.assert_allclose(loss, [-lines[e]["held_out_log_likelihood"] for e in expected])
 
 
 @pytest.mark.usefixtures("no_pictures")

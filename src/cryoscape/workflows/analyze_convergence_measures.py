@@ -36,14 +36,14 @@ def _held_out_losses(folder: Path, last: int) -> tuple[np.ndarray, np.ndarray] |
     if not path.is_file():
         return None
     found = parse_iterations(path.read_text(errors="replace").splitlines(), "epoch")
-    if not {"round", "held_out_bound"} <= set(found):
+    if not {"round", "held_out_log_likelihood"} <= set(found):
         return None
     epoch = found["epoch"].astype(np.int64)
-    known = (epoch <= last) & np.isfinite(found["held_out_bound"])
+    known = (epoch <= last) & np.isfinite(found["held_out_log_likelihood"])
     if not known.any():
         return None
     of_last_maps = known & (found["round"] == found["round"][known][-1])
-    return epoch[of_last_maps], -found["held_out_bound"][of_last_maps]
+    return epoch[of_last_maps], -found["held_out_log_likelihood"][of_last_maps]
 
 
 def latent_measures(
