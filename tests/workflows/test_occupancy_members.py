@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from cryoscape.engines.run_folder import load_run
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import load_pickles, write_array_pickle
+from cryoscape.io.mrc import read_volume
 from cryoscape.particles.selection import read_selection
 from cryoscape.workflows.occupancy_cluster import occupancy_cluster
 from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult
@@ -83,6 +85,29 @@ def test_fewer_classes_later_leave_no_selection_behind(place: Path) -> None:
     assert found == ["class_0.particles.pkl", "class_1.particles.pkl"]
     sizes = [len(read_selection(place / "out" / name)) for name in found]
     assert sorted(sizes) == [20, 40]
+
+
+def test_central_maps_of_another_cut_are_made_from_the_run(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    analyse(place)
+    out = place / "out"
+    options = ClusterOptions(n_classes=9)
+    occupancy_cluster(out, options=options, force=True)
+    assert {path.stem for path in (out / "kmeans").glob("*.mrc")} == {f"vol_{i:03d}" for i in range(9)}
+    assert len(list(out.glob("class?.py"))) == 9
+    row = int((out / "kmeans" / "centers_ind.txt").read_text().split()[4])
+    expected = load_run(place / "run").source.volumes(load_run(place / "run").z[row : row + 1])[0]
+    np.testing.assert_allclose(read_volume(out / "kmeans" / "vol_004.mrc").data, expected, atol=1e-5)
+
+    analyse(place)  # maps of another cut go
+    assert len(list((out / "kmeans").glob("*.mrc"))) == 3
+    write_array_pickle(place / "run" / "z.pkl", np.zeros((60, 2), np.float32))
+    (place / "run" / "latents.parquet").unlink()
+    occupancy_cluster(out, options=options, force=True)
+    assert "maps of some classes are not made" in caplog.text
+    assert "clusters of other latents" in caplog.text
+    assert len(list(out.glob("class?.py"))) == 3
 
 
 def test_labels_are_matched_by_row_and_kept(place: Path) -> None:

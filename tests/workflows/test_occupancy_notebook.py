@@ -13,6 +13,7 @@ from cryoscape.errors import InputError
 from cryoscape.notebooks import occupancy
 from cryoscape.particles.selection import read_selection
 from cryoscape.workflows.occupancy_cluster import occupancy_cluster
+from cryoscape.workflows.occupancy_files import OccupancyTable
 from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult
 from cryoscape.workflows.occupancy_maps import MaskOptions
 from cryoscape.workflows.occupancy_model import ModelRequest
@@ -55,6 +56,14 @@ def test_what_the_cells_call(finished: tuple[Path, ClusterResult]) -> None:
     alone = occupancy.cluster(occ, numbers=inside)
     np.testing.assert_allclose(alone.scaled, result.scaled[result.classes.labels == 1])
     assert int(occupancy.class_table(occ, alone)["particles"].sum()) == 20
+
+
+def test_elements_that_tell_something_new_come_first() -> None:
+    there, other = np.array([1.0, 1, 0, 0, 1, 0]), np.array([0.5, 0, 0.5, 0, 0, 0])
+    table = OccupancyTable(np.arange(6), ("copy", "there", "other"), np.stack([0.9 * there, there, other], 1))
+    maps = pd.DataFrame(table.values, columns=list(table.names))
+    occ = occupancy.Occupancies(Path(), table, maps, pd.DataFrame(), None)
+    assert occ.elements == ["there", "other", "copy"]
 
 
 def test_a_minor_state_by_maps_and_by_particles(finished: tuple[Path, ClusterResult], tmp_path: Path) -> None:

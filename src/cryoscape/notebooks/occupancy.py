@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import qr
 
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import load_pickles
@@ -58,9 +59,11 @@ class Occupancies:
 
     @property
     def elements(self) -> list[str]:
-        """Names of the elements, those that vary most over the maps first."""
-        spread = self.maps[list(self.table.names)].std()
-        return [str(name) for name in spread.sort_values(ascending=False, kind="stable").index]
+        """Names of the elements, by how much they vary over the maps beyond what those before them tell."""
+        names = list(self.table.names)
+        values = self.maps[names].to_numpy(np.float64)
+        order = qr(values - values.mean(axis=0), mode="r", pivoting=True)[1]
+        return [names[i] for i in order]
 
 
 @dataclass(frozen=True)

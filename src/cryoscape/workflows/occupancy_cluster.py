@@ -1,5 +1,6 @@
 """Classes of maps and structural blocks of elements, from the table of occupancies in a file."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from cryoscape.workflows.occupancy_cluster_files import (
     CLASSES_PICKLE,
     NORMALISED_FILE,
     SETTINGS_FILE,
+    class_summary,
     write_clusters,
 )
 from cryoscape.workflows.occupancy_files import (
@@ -31,6 +33,9 @@ from cryoscape.workflows.occupancy_groups import ClusterOptions, ClusterResult, 
 from cryoscape.workflows.occupancy_members import class_request, read_members
 from cryoscape.workflows.occupancy_particles import update_particle_occupancies
 from cryoscape.workflows.occupancy_reconstruct import check_classes, reconstruct_classes
+from cryoscape.workflows.occupancy_sampling import sample_again, write_maps_of
+
+logger = logging.getLogger("cryoscape")
 
 
 def occupancy_cluster(
@@ -85,9 +90,11 @@ def occupancy_cluster(
     if members is not None:
         members = members.labelled(labels).of_maps(result.table.numbers)
         check_classes(reconstruct, members.counts(result), members.run)
-    map_paths = _noted_maps(source) if maps is None else _map_paths(maps, found)
+    map_paths = {} if maps is None else _map_paths(maps, found)
     model = _elements_record(references, source)
     refuse_existing([folder / name for name in (NORMALISED_FILE, CLASSES_PICKLE, SETTINGS_FILE)], force)
+    if maps is None:
+        map_paths = _noted_maps(source, class_summary(result)["central_map"].tolist())
     write_clusters(folder, result, options, map_paths, model, members)
     if within is None:
         update_particle_occupancies(source.parent, folder, result)
@@ -113,12 +120,24 @@ def _class_within(folder: Path, k: int, output: Path, table: OccupancyTable) -> 
     return np.isin(table.numbers, classes[k])
 
 
-def _noted_maps(table: Path) -> dict[int, Path]:
-    """Maps that `occupancy run` measured or, of a run, wrote; as far as they are still there."""
+def _noted_maps(table: Path, wanted: list[int]) -> dict[int, Path]:
+    """Maps that `occupancy run` measured, or, of a run, wrote; those wanted are made where they can be."""
     noted = table.parent / RUN_FILE
     record = read_json(noted) if noted.is_file() else {}
     folder = Path(str(record.get("maps", table.parent / SAMPLED_FOLDER)))
-    if not folder.exists():
+    known = _files_in(folder)
+    missing = [number for number in wanted if number not in known]
+    if missing and "sampling" in record:
+        try:
+            known |= write_maps_of(table.parent, sample_again(table.parent, record["sampling"]), missing)
+        except InputError as error:
+            logger.warning("maps of some classes are not made: %s", error)
+    return known
+
+
+def _files_in(folder: Path) -> dict[int, Path]:
+    """Files of maps in a folder by number; none where there are none."""
+    if not any(folder.glob("*.mrc")):
         return {}
     found = find_maps(folder)
     return dict(zip(found.numbers.tolist(), found.paths, strict=True))

@@ -15,6 +15,7 @@ from cryoscape.workflows.occupancy_files import (
     MASK_PREFIX,
     MASKS_FOLDER,
     RUN_FILE,
+    SAMPLED_FOLDER,
     MapFiles,
     find_maps,
     read_json,
@@ -112,6 +113,9 @@ def check_output(output: Path, force: bool) -> None:
 def remove_earlier(output: Path) -> None:
     """Remove what an earlier analysis wrote here and the next one may not."""
     (output / PARTICLES_FILE).unlink(missing_ok=True)
+    for path in (output / SAMPLED_FOLDER).glob("vol_*.mrc"):
+        if path.stem.removeprefix("vol_").isdigit():
+            path.unlink()
     for path in (output / MASKS_FOLDER).glob(f"{MASK_PREFIX}{REGION_PREFIX}*.mrc"):
         if path.stem.removeprefix(MASK_PREFIX + REGION_PREFIX).isdigit():
             path.unlink()

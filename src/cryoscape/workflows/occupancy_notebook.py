@@ -54,7 +54,8 @@ occupancy.heatmap(groups)""",
 ## Parts
 
 Two peaks: a part that is there or not. Values are on the scale of the heat map; those of particles hold the \
-noise of single images. The parts that vary most come first in `occ.elements`.""",
+noise of single images. In `occ.elements` the parts that vary most come first, each beyond what those before \
+it tell.""",
     ),
     ("code", "ELEMENTS = occ.elements[:8]\noccupancy.histograms(occ, ELEMENTS)"),
     (

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -14,7 +15,7 @@ from cryoscape.engines.run_folder import LoadedRun, load_run
 from cryoscape.engines.volume_source import ScalableVolumeSource, VolumeSource
 from cryoscape.errors import InputError
 from cryoscape.io.atomic import write_text
-from cryoscape.io.legacy_pickle import write_array_pickle
+from cryoscape.io.legacy_pickle import read_labels, write_array_pickle
 from cryoscape.io.mrc import write_volume
 from cryoscape.occupancy.model import MapGrid
 from cryoscape.typing import Latents, Volumes
@@ -85,8 +86,8 @@ class SampledRun:
         return np.stack([finish_map(one, self.grid.voxel_angstrom, self.options).volume for one in maps])
 
 
-def sample_run(request: SamplingRequest) -> SampledRun:
-    """Load a run and cluster its particles, as `analyze --ksample` does.
+def sample_run(request: SamplingRequest, clusters: Clusters | None = None) -> SampledRun:
+    """Load a run and cluster its particles, as `analyze --ksample` does, unless clusters are given.
 
     Raises
     ------
@@ -110,7 +111,8 @@ def sample_run(request: SamplingRequest) -> SampledRun:
         raise InputError(f"-d {box}: expected an even box of at most {native} px, that of the run")
     if box != native and isinstance(source, ScalableVolumeSource):
         source = source.downsampled(box)
-    clusters = cluster_kmeans(loaded.z, request.n_maps, seed=request.seed)
+    if clusters is None:
+        clusters = cluster_kmeans(loaded.z, request.n_maps, seed=request.seed)
     options = MapOptions(flip=request.flip, invert=request.invert)
     grid = MapGrid((source.box_size,) * 3, pixel_size * native / source.box_size)
     logger.info(
@@ -127,6 +129,29 @@ def write_sampling(folder: Path, sampled: SampledRun) -> None:
     rows = [" ".join(f"{value:.9g}" for value in center) for center in sampled.clusters.centers]
     write_text(place / "centers.txt", "\n".join(rows) + "\n")
     write_text(place / "centers_ind.txt", "\n".join(map(str, sampled.clusters.center_rows)) + "\n")
+
+
+def sample_again(folder: Path, record: dict[str, Any]) -> SampledRun:
+    """The maps of an analysis once more: its settings, and the clusters that `write_sampling` left there.
+
+    Raises
+    ------
+    InputError
+        For a run or clusters that are gone or have changed.
+    """
+    place = folder / SAMPLED_FOLDER
+    try:
+        request = SamplingRequest(**{**record, "run": Path(record["run"])})
+        labels = read_labels(place / "labels.pkl").astype(np.int64)
+        centers = np.loadtxt(place / "centers.txt", dtype=np.float32, ndmin=2)
+        rows = np.loadtxt(place / "centers_ind.txt", dtype=np.int64, ndmin=1)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{place}: not the clusters of a run ({error})") from error
+    sampled = sample_run(request, Clusters(labels, centers, rows, np.bincount(labels), request.n_maps))
+    z = sampled.loaded.z
+    if len(labels) != len(z) or centers.shape[1] != z.shape[1] or not np.allclose(z[rows], centers, 1e-4):
+        raise InputError(f"{place}: clusters of other latents than {request.run} has now")
+    return sampled
 
 
 def write_maps_of(folder: Path, sampled: SampledRun, numbers: list[int]) -> dict[int, Path]:
