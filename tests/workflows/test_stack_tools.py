@@ -141,3 +141,19 @@ def test_nothing_is_replaced_and_no_input_is_written_over(folder: Path) -> None:
         translate_mrcs(folder / "s.txt", folder / "trans.pkl", folder / "out.mrcs")
     translate_mrcs(folder / "s.txt", folder / "trans.pkl", folder / "out.mrcs", force=True)
     np.testing.assert_allclose(read(folder / "out.mrcs"), noise_images(N, BOX), atol=1e-5)
+
+
+def test_images_made_from_made_images_are_known_by_the_first(folder: Path) -> None:
+    moves = write_pickle(folder / "moves.pkl", np.zeros((N, 2)))
+    translate_mrcs(folder / "s.star", moves, folder / "a2.mrcs")
+    translate_mrcs(folder / "a2.mrcs", moves, folder / "b2.mrcs")
+    first, second = (read_key_list(folder / name) for name in ("a2.mrcs", "b2.mrcs"))
+    assert first is not None
+    assert second is not None
+    assert [Path(file).name for file in second.files] == ["s.mrcs"]
+    np.testing.assert_array_equal(second.image_index, first.image_index)
+    before = (folder / "b2.rows.parquet").read_bytes()
+    with pytest.raises(InputError, match=r"b2.mrc: its list of rows b2.rows.parquet .* that of b2.mrcs"):
+        translate_mrcs(folder / "s.mrcs", moves, folder / "b2.mrc")
+    assert (folder / "b2.rows.parquet").read_bytes() == before
+    assert not (folder / "b2.mrc").exists()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from cryoscape.io.atomic import replace_when_done
 from cryoscape.io.legacy_pickle import load_pickles
 from cryoscape.io.mrc import StackWriter
 from cryoscape.particles.checks import check_shifts
-from cryoscape.particles.keys import KeyList, write_key_list
+from cryoscape.particles.export import keys_of_selected
+from cryoscape.particles.keys import check_key_list_is_free, write_key_list
 from cryoscape.particles.memory import working_batch
 from cryoscape.particles.metadata import Particles
 from cryoscape.particles.readers import load_particles
@@ -66,6 +67,7 @@ def transform_stack(
         An output that is an input or there already, images that cannot be read, or too little room.
     """
     check_output(request.output, request.force, (request.source,), (".mrcs", ".mrc"))
+    check_key_list_is_free(request.output)
     if particles is None:
         particles = load_particles(request.source, datadir=request.datadir, images_only=True)
     stack = ImageStack.from_particles(particles)
@@ -80,8 +82,10 @@ def transform_stack(
         for positions, images in stack.iterate(working_batch(box)):
             writer.append(transform(positions, images))
             update(int(positions[-1]) + 1)
-    cropped_from = stack.source_box_size if stack.source_box_size % 2 else None
-    write_key_list(request.output, KeyList.of(particles, cropped_from))
+    keys = keys_of_selected(particles)
+    if stack.source_box_size % 2:
+        keys = replace(keys, cropped_from_box=stack.source_box_size)
+    write_key_list(request.output, keys)
     logger.info(
         "%s: %d images of %d px, %.4g A a pixel, written to %s",
         request.label,
