@@ -305,5 +305,11 @@ def test_a_list_of_rows_of_another_file_is_not_replaced(tmp_path: Path) -> None:
     table = write_cs(tmp_path / "a.cs", cryosparc_table(N, "s.mrcs"))
     ind = selection(tmp_path, [0])
     export(ExportRequest(star, tmp_path / "kept.star", ind))
-    with pytest.raises(InputError, match=r"kept\.rows\.parquet: exists"):
-        export(ExportRequest(table, tmp_path / "kept.cs", ind))
+    before = (tmp_path / "kept.rows.parquet").read_bytes()
+    for force in (False, True):
+        with pytest.raises(
+            InputError, match=r"kept\.cs: its list of rows .* would replace that of kept\.star"
+        ):
+            export(ExportRequest(table, tmp_path / "kept.cs", ind, force=force))
+    assert (tmp_path / "kept.rows.parquet").read_bytes() == before
+    assert not (tmp_path / "kept.cs").exists()

@@ -15,7 +15,7 @@ from cryoscape.io.cryosparc_set import (
     write_group_file,
 )
 from cryoscape.particles.export import PathEdit, edited_paths, keys_of_file, select_keys
-from cryoscape.particles.keys import key_list_path, write_key_list
+from cryoscape.particles.keys import write_key_list
 from cryoscape.workflows.export_request import ExportRequest, ExportResult, check_targets, kept_places
 
 SUFFIXES = (".cs", ".csg")
@@ -46,11 +46,7 @@ def export_cryosparc(request: ExportRequest) -> ExportResult:
     keys = keys_of_file(read.source)
     kept = kept_places(request, keys)
     keyed = (targets.tables[0], targets.group)
-    check_targets(
-        [*targets.tables, targets.group, *map(key_list_path, keyed)],
-        [read.source, *read.files],
-        request.force,
-    )
+    check_targets([*targets.tables, targets.group], [read.source, *read.files], request.force, keyed)
     tables = [table[kept] for table in read.tables]
     new_path = _new_paths(read, tables, request.paths)
     for path, table in zip(targets.tables, tables, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import read_rows
 from cryoscape.particles.export import PathEdit, selected_positions
-from cryoscape.particles.keys import KeyList
+from cryoscape.particles.keys import KeyList, check_key_list_is_free, key_list_path
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,12 @@ def kept_places(request: ExportRequest, keys: KeyList, series: np.ndarray | None
     return np.flatnonzero(np.isin(in_order, rows))
 
 
-def check_targets(targets: Sequence[Path], inputs: Sequence[Path], force: bool) -> None:
+def check_targets(
+    targets: Sequence[Path], inputs: Sequence[Path], force: bool, keyed: Sequence[Path] = ()
+) -> None:
     """Refuse to write over an input, or without `force` over anything.
+
+    Lists of rows of `keyed` files are targets too; that of another file stays even with `force`.
 
     Raises
     ------
@@ -86,7 +90,9 @@ def check_targets(targets: Sequence[Path], inputs: Sequence[Path], force: bool) 
         Naming the first file in the way.
     """
     originals = {path.resolve() for path in inputs}
-    for target in targets:
+    for path in keyed:
+        check_key_list_is_free(path)
+    for target in (*targets, *map(key_list_path, keyed)):
         if target.resolve() in originals:
             raise InputError(f"{target}: is the input; give another -o, so that the original stays")
         if target.is_dir():

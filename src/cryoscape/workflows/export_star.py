@@ -12,7 +12,7 @@ from cryoscape.io.star import read_star
 from cryoscape.io.star_rows import ImageName, StarLines, read_star_lines, write_star_rows
 from cryoscape.particles.export import PathEdit, edited_paths, keys_of_star, select_keys
 from cryoscape.particles.from_star import image_addresses
-from cryoscape.particles.keys import KeyList, key_list_path, write_key_list
+from cryoscape.particles.keys import KeyList, write_key_list
 from cryoscape.particles.star_columns import StarColumns
 from cryoscape.workflows.export_request import ExportRequest, ExportResult, check_targets, kept_places
 
@@ -76,7 +76,7 @@ def export_star(request: ExportRequest) -> ExportResult:
     output = _output(request)
     source = _Source.read(request.particles)
     kept = _kept(request, source)
-    check_targets([output, key_list_path(output)], [request.particles], request.force)
+    check_targets([output], [request.particles], request.force, keyed=[output])
     new_names = _new_names(source, kept, request.paths)
     source.tell_of_copies()
     _write(output, source, kept, new_names)
@@ -102,11 +102,8 @@ def export_micrographs(request: ExportRequest) -> ExportResult:
     targets = {
         name: request.output / f"{stem}{SUFFIX}" for name, stem in _stems(np.unique(micrographs)).items()
     }
-    check_targets(
-        [path for file in targets.values() for path in (file, key_list_path(file))],
-        [request.particles],
-        request.force,
-    )
+    files = list(targets.values())
+    check_targets(files, [request.particles], request.force, keyed=files)
     new_names = _new_names(source, kept, request.paths)
     source.tell_of_copies()
     for name, target in targets.items():

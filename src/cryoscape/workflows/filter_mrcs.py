@@ -8,7 +8,7 @@ import numpy as np
 from cryoscape.errors import InputError
 from cryoscape.io.mrc import StackWriter, open_mrc
 from cryoscape.particles.export import keys_of_selected
-from cryoscape.particles.keys import key_list_path, write_key_list
+from cryoscape.particles.keys import write_key_list
 from cryoscape.particles.readers import load_particles
 from cryoscape.particles.stack import describe_stack_file
 from cryoscape.workflows.disk import check_free_space
@@ -49,7 +49,7 @@ def filter_mrcs(
     if images is None:
         raise InputError(f"{source}: names no image files")
     files = [describe_stack_file(path) for path in images.files]
-    check_targets([output, key_list_path(output)], [source, *images.files], force)
+    check_targets([output], [source, *images.files], force, keyed=[output])
     half = all(file.dtype.newbyteorder("=") == np.float16 for file in files)
     box, n = files[0].box_size, len(particles)
     check_free_space(output, n * box**2 * (2 if half else 4))

@@ -11,7 +11,7 @@ from cryoscape.errors import InputError
 from cryoscape.io.legacy_pickle import load_pickles, read_rows, write_array_pickle
 from cryoscape.particles.checks import check_rows
 from cryoscape.particles.export import select_keys, selected_positions
-from cryoscape.particles.keys import KeyList, key_list_path, read_key_list, write_key_list
+from cryoscape.particles.keys import KeyList, read_key_list, write_key_list
 from cryoscape.workflows.export_request import check_targets
 
 logger = logging.getLogger("cryoscape")
@@ -48,7 +48,7 @@ def filter_pickle(
         places = np.arange(first)
     elif ind is not None:
         places = _places(keys, read_rows(ind), ind, source, n)
-    check_targets([output, *([] if keys is None else [key_list_path(output)])], [source], force)
+    check_targets([output], [source], force, keyed=[] if keys is None else [output])
     write_array_pickle(output, *(_cut(value, places) for value in values))
     if keys is not None:
         write_key_list(output, select_keys(keys, places))

@@ -13,7 +13,7 @@ from cryoscape.io.star import write_star
 from cryoscape.particles.export import keys_of_file, keys_of_selected
 from cryoscape.particles.export_origin import origin_columns
 from cryoscape.particles.export_relion import Dialect, relion_tables
-from cryoscape.particles.keys import key_list_path, write_key_list
+from cryoscape.particles.keys import write_key_list
 from cryoscape.particles.metadata import ImageAddresses, Particles
 from cryoscape.particles.readers import load_particles
 from cryoscape.particles.stack import describe_stack_file
@@ -71,7 +71,7 @@ def write_starfile(request: StarFileRequest) -> StarFileResult:
     output = request.output
     if output.suffix.lower() != ".star":
         raise InputError(f"{output}: the output must end in .star")
-    check_targets([output, key_list_path(output)], [request.particles], request.force)
+    check_targets([output], [request.particles], request.force, keyed=[output])
     particles = load_particles(request.particles, request.poses, request.ctf, request.ind, request.datadir)
     if particles.images is None:
         raise InputError(f"{request.particles}: names no image files, which a star file needs")
