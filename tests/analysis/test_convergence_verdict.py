@@ -118,6 +118,7 @@ def test_a_run_cut_short():
     assert found.first_converged_epoch is None
     assert found.suggested_epoch is None
     assert any("total loss: still falling" in text for text in found.unsettled)
+    assert any(text.startswith("Total loss: still falling, by ") for text in sentences(found, 49))
     assert "Train further" in sentences(found, 49)[0]
 
 

@@ -179,7 +179,7 @@ def sentences(verdict: Verdict, last_epoch: int) -> tuple[str, ...]:
                 "more particles or a smaller network help, not more epochs."
             )
     lines += [f"Sign of overtraining: {sign.text}." for sign in verdict.overtraining]
-    lines += [f"Still changing: {text}." for text in verdict.unsettled]
+    lines += [f"{text[:1].upper()}{text[1:]}." for text in verdict.unsettled]
     return tuple(lines)
 
 
