@@ -121,6 +121,22 @@ def test_step_6_and_8_training(call: Call, more: str, load: str | None) -> None:
     assert (found["enc_dim"], found["dec_dim"], found["ind"]) == (None, None, None)
 
 
+def test_step_8_more_epochs(call: Call) -> None:
+    line = FIRST_TRAINING.replace("-n 50", "-n 100") + " --load 01_128_8D_256/weights.49.pkl"
+    found = call(line, "cryoscape.workflows.train_vae.train_vae")
+    assert (found["num_epochs"], found["load"]) == (100, "01_128_8D_256/weights.49.pkl")
+
+
+@pytest.mark.parametrize("kept", ["ind_keep", "ind_bad"])
+def test_step_37_particles_of_a_class_in_the_original_star_file(call: Call, kept: str) -> None:
+    line = f"cryodrgn export run_data.star --ind 02_256_8D_1024/{kept}.1200_particles.pkl -o c4.star"
+    found = call(line, "cryoscape.workflows.export.export")
+    assert found["particles"] == Path("run_data.star")
+    assert found["ind"] == Path(f"02_256_8D_1024/{kept}.1200_particles.pkl")
+    upstream = f"cryodrgn filter_star run_data.star --ind {found['ind']} -o c4.star"
+    assert call(upstream, "cryoscape.workflows.export.export")["output"] == Path("c4.star")
+
+
 @pytest.mark.parametrize("run", ["01_128_8D_256", "02_256_8D_1024"])
 def test_step_7_and_19_convergence(call: Call, run: str) -> None:
     workflow = "cryoscape.workflows.analyze_convergence.analyze_convergence"
