@@ -22,12 +22,12 @@ def small(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_small_demonstration_tells_states_apart_and_draws_their_maps(small):
-    assert small.score > 0.6  # by chance 0; measured 0.84
+    assert small.score > 0.9  # by chance 0; measured 1.0
     truth = [read_volume(p).data for p in sorted((small.folder / "simulated" / "truth").glob("state_*.mrc"))]
     between = map_correlations(np.stack(truth), truth)
     matched = small.comparison.state_of_cluster >= 0
     own = small.correlations[matched, small.comparison.state_of_cluster[matched]]
-    assert own.min() > 0.75
+    assert own.min() > 0.9
     assert between.shape == (5, 5)
 
 

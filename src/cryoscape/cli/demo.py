@@ -17,7 +17,7 @@ def demo(
 ) -> None:
     """See states found in particle images: simulate, train, analyse, compare with the truth, report.
 
-    Needs no data and takes about two minutes on two cores. Ends with a report page and a picture.
+    Needs no data and takes a minute or two on two cores. Ends with a report page and a picture.
 
     Example: cryoscape demo -o demo
 

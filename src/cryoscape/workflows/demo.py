@@ -23,7 +23,7 @@ from cryoscape.workflows.demo_complex import demo_scene, demo_states
 from cryoscape.workflows.demo_report import DemoFindings, write_demo_report
 from cryoscape.workflows.parse import parse_ctf_star, parse_pose_star
 from cryoscape.workflows.simulate import SimulateRequest, SimulateResult, simulate_scene
-from cryoscape.workflows.train_vae import TrainVaeRequest, TrainVaeResult, train_vae
+from cryoscape.workflows.train_manifold import TrainManifoldRequest, TrainManifoldResult, train_manifold
 
 logger = logging.getLogger("cryoscape")
 
@@ -34,7 +34,7 @@ _FEWEST_PARTICLES = 100
 
 @dataclass(frozen=True)
 class DemoRequest:
-    """Size and effort of the demonstration; the defaults take about three minutes on two cores.
+    """Size and effort of the demonstration; the defaults take a minute or two on two cores.
 
     Attributes
     ----------
@@ -154,26 +154,16 @@ def _simulate(request: DemoRequest) -> SimulateResult:
     return simulate_scene(scene, demo_states(scene), wanted)
 
 
-def _train(request: DemoRequest, simulated: SimulateResult, poses: Path, ctf: Path) -> TrainVaeResult:
-    """Train a small network fast: few images and coarse structures allow large steps.
-
-    The positional encoding spans the particle (feat_sigma / (4 pi) = 0.16 of the box), and the encoder sees
-    only the frequencies at which these images hold a signal.
-    """
-    return train_vae(
-        TrainVaeRequest(
+def _train(request: DemoRequest, simulated: SimulateResult, poses: Path, ctf: Path) -> TrainManifoldResult:
+    """Train as `train_vae` does by default: a linear subspace, then networks that start from it."""
+    return train_manifold(
+        TrainManifoldRequest(
             particles=simulated.particles,
             outdir=request.outdir / "vae",
             poses=poses,
             ctf=ctf,
             zdim=request.zdim,
-            num_epochs=request.epochs,
-            enc_dim=256,
-            dec_dim=128,
-            enc_mask=min(9, request.box_size // 2),
-            feat_sigma=2.0,
-            learning_rate=2e-3,
-            beta=0.01,
+            epochs=request.epochs,
             checkpoint=request.epochs,
             seed=request.seed,
             device=request.device,
@@ -185,7 +175,7 @@ def _judge(
     request: DemoRequest,
     simulated: SimulateResult,
     check: BackprojectResult,
-    trained: TrainVaeResult,
+    trained: TrainManifoldResult,
     analysis: AnalyzeResult,
     steps: _Steps,
 ) -> DemoFindings:

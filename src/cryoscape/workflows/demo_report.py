@@ -259,10 +259,10 @@ def _own_data() -> list[Block]:
             "is the map right? checks poses, CTF and sign before any training",
         ),
         (
-            "cryoscape train_vae particles.128.mrcs --poses poses.pkl --ctf ctf.pkl --zdim 8 -n 50 -o run",
+            "cryoscape train_vae particles.128.mrcs --poses poses.pkl --ctf ctf.pkl --zdim 8 -o run",
             "learn the latent space",
         ),
-        ("cryoscape analyze run 49", "maps of the states, plots and a page like this one"),
+        ("cryoscape analyze run", "maps of the states, plots and a page like this one"),
     ]
     return [
         ReportText("With a consensus refinement of your particles, the same steps:"),
