@@ -249,7 +249,9 @@ def test_runs_of_cryodrgn(make_run, layout, last, used):
     assert (run / f"convergence.{last}" / f"vols.{used[0]}" / "vol_000.mrc").is_file()
 
 
-def test_networks_on_a_subspace_are_judged_by_images_held_out_since_the_last_maps(make_run):
+@pytest.mark.usefixtures("no_pictures")
+def test_networks_on_a_subspace_are_judged_by_images_held_out_since_the_last_maps(make_run, caplog):
+    caplog.set_level(logging.INFO, logger="cryoscape")
     run = make_run(n=8)
     lines = [
         {"epoch": e, "round": int(e > 2), "total_loss": 0.0, "held_out_log_likelihood": 10.0 * (e > 2) + e}
@@ -257,11 +259,15 @@ def test_networks_on_a_subspace_are_judged_by_images_held_out_since_the_last_map
     ]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     for last, expected in ((7, range(3, 8)), (5, range(3, 6)), (2, range(3))):
-        found = read_losses(load_run(run, last), last)
-        assert found is not None
-        epochs, loss = found
+        losses = read_losses(load_run(run, last), last)
+        assert losses is not None
+        epochs, loss = losses
         np.testing.assert_array_equal(epochs, list(expected))
         np.testing.assert_allclose(loss, [-lines[e]["held_out_log_likelihood"] for e in expected])
+    found = analyze_convergence(run, 7, replace(PLAIN, epoch_interval=1)).convergence
+    assert found.history.used == (3, 4, 5, 6, 7)
+    assert found.history.shift_epochs.tolist() == [5, 6, 7]
+    assert "Maps were made again before epoch 3" in caplog.text
 
 
 @pytest.mark.usefixtures("no_pictures")

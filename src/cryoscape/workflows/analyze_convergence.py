@@ -34,7 +34,11 @@ from cryoscape.engines.run_folder import LoadedRun, load_run
 from cryoscape.errors import InputError
 from cryoscape.workflows.analyze_convergence_latents import latent_planes, read_history
 from cryoscape.workflows.analyze_convergence_maps import MapSettings, compare_maps
-from cryoscape.workflows.analyze_convergence_measures import latent_measures, read_losses
+from cryoscape.workflows.analyze_convergence_measures import (
+    first_epoch_of_last_maps,
+    latent_measures,
+    read_losses,
+)
 from cryoscape.workflows.analyze_convergence_results import (
     SETTINGS_FILE,
     Convergence,
@@ -132,7 +136,7 @@ def analyze_convergence(
     check_folder(folder, settings, force)
     folder.mkdir(parents=True, exist_ok=True)
     with log_to(folder / "convergence.log"):
-        _tell_epochs(compared)
+        _tell_epochs(compared, _first_epoch(loaded, last))
         write_json(folder / SETTINGS_FILE, settings)
         found = _analyse(loaded, last, compared, options, folder, native, device)
         for sentence in sentences(found.verdict, last):
@@ -159,7 +163,7 @@ def _analyse(
     device: str,
 ) -> Convergence:
     rows = _subset(len(run.z), options)
-    history = read_history(run, compared.used, last, rows)
+    history = read_history(run, compared.used, last, rows, _first_epoch(run, last))
     planes, kind = latent_planes(
         folder, history, options.seed, options.n_epochs_umap, skip_umap=options.skip_umap
     )
@@ -222,7 +226,8 @@ def _check(run: LoadedRun, options: ConvergenceOptions, native: float) -> None:
 def _compared_epochs(run: LoadedRun, last: int, options: ConvergenceOptions) -> ComparedEpochs:
     folder = run.folder
     saved = sorted(set(folder.epochs("weights")) & set(folder.epochs("z")))
-    first = folder.epoch_base
+    first = max(folder.epoch_base, _first_epoch(run, last))
+    saved = [epoch for epoch in saved if epoch >= first]
     interval = options.epoch_interval or default_interval(first, last)
     compared = epochs_to_compare(saved, first, last, interval)
     if len(compared.used) < 2:
@@ -234,7 +239,16 @@ def _compared_epochs(run: LoadedRun, last: int, options: ConvergenceOptions) -> 
     return compared
 
 
-def _tell_epochs(compared: ComparedEpochs) -> None:
+def _first_epoch(run: LoadedRun, last: int) -> int:
+    """Where to begin: latents and maps jump where networks on a subspace get new maps."""
+    first = first_epoch_of_last_maps(run.folder.path, last)
+    since = [epoch for epoch in run.folder.epochs("z") if first <= epoch <= last]
+    return first if len(since) > 1 else 0
+
+
+def _tell_epochs(compared: ComparedEpochs, first: int) -> None:
+    if first > 0:
+        logger.info("Maps were made again before epoch %d: earlier epochs are not compared", first)
     logger.info("Comparing epochs %s", ", ".join(map(str, compared.used)))
     for wanted, taken in compared.replaced:
         logger.info("Epoch %d is not saved: epoch %d takes its place", wanted, taken)

@@ -47,9 +47,11 @@ class LatentHistory:
         return tuple(zip(self.used[:-1], self.used[1:], strict=True))
 
 
-def read_history(run: LoadedRun, used: tuple[int, ...], last: int, rows: Rows) -> LatentHistory:
-    """Read the latents of every saved epoch up to `last` once; those that do not fit are told, left out."""
-    saved = [e for e in run.folder.epochs("z") if e <= last]
+def read_history(
+    run: LoadedRun, used: tuple[int, ...], last: int, rows: Rows, first: int = 0
+) -> LatentHistory:
+    """Read the latents of every saved epoch, `first` to `last`, once; those that do not fit are left out."""
+    saved = [e for e in run.folder.epochs("z") if first <= e <= last]
     triples = {e: (a, b) for a, b, e in shift_triples(saved, last)}
     step = next((e - b for e, (_, b) in triples.items()), 1)
     recent: dict[int, Latents] = {}

@@ -31,19 +31,32 @@ def read_losses(run: LoadedRun, last: int) -> tuple[np.ndarray, np.ndarray] | No
     return (epoch[known], curve.total[known]) if known.any() else None
 
 
+def first_epoch_of_last_maps(folder: Path, last: int) -> int:
+    """Epoch from which on networks on a subspace use the maps of epoch `last`; 0 for runs of other models."""
+    found = _held_out(folder, last)
+    if found is None:
+        return 0
+    return int(found["epoch"][found["round"] == found["round"][-1]].min())
+
+
 def _held_out_losses(folder: Path, last: int) -> tuple[np.ndarray, np.ndarray] | None:
+    found = _held_out(folder, last)
+    if found is None:
+        return None
+    of_last_maps = found["round"] == found["round"][-1]
+    return found["epoch"][of_last_maps].astype(np.int64), -found["held_out_log_likelihood"][of_last_maps]
+
+
+def _held_out(folder: Path, last: int) -> dict[str, np.ndarray] | None:
+    """Metrics up to an epoch of a run that measures itself by images held out; None for others."""
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return None
     found = parse_iterations(path.read_text(errors="replace").splitlines(), "epoch")
     if not {"round", "held_out_log_likelihood"} <= set(found):
         return None
-    epoch = found["epoch"].astype(np.int64)
-    known = (epoch <= last) & np.isfinite(found["held_out_log_likelihood"])
-    if not known.any():
-        return None
-    of_last_maps = known & (found["round"] == found["round"][known][-1])
-    return epoch[of_last_maps], -found["held_out_log_likelihood"][of_last_maps]
+    known = (found["epoch"] <= last) & np.isfinite(found["held_out_log_likelihood"])
+    return {name: values[known] for name, values in found.items()} if known.any() else None
 
 
 def latent_measures(
