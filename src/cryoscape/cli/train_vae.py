@@ -88,8 +88,8 @@ def train_vae(
     subspace
         Run folder of train_subspace to start from [one is trained first].
     num_epochs
-        Epochs, numbered from 0, so 50 end with weights.49.pkl [30, fewer where particles are many, and the
-        best is kept; 20 with `--decoder mlp`].
+        Epochs, numbered from 0, so 50 end with weights.49.pkl [30, fewer where particles are many or nothing
+        is gained; 20 with `--decoder mlp`].
     batch_size
         Images a step [16; 8 with --preset paper].
     amp

@@ -13,7 +13,7 @@ import torch
 from cryoscape.engines.latent_table import LATENTS_FILE, write_latents
 from cryoscape.engines.manifold.config import ManifoldConfig
 from cryoscape.engines.manifold.epochs import EVIDENCE_FILE, bases_file, save_epoch
-from cryoscape.engines.manifold.fit import encode, verdict, weigh
+from cryoscape.engines.manifold.fit import encode, epoch_to_use, verdict, weigh
 from cryoscape.engines.manifold.likelihood import linear_model
 from cryoscape.engines.manifold.maps import MapsRead
 from cryoscape.engines.manifold.source import latent_table
@@ -171,8 +171,10 @@ def write_result(session: Session, trainer: Trainer, writer: EpochWriter) -> Tra
     writer.save()
     config, folder, read = session.config, session.folder, writer.read
     all_kept = config.epochs is not None
-    epoch = trainer.number - 1 if all_kept else trainer.kept_epoch
-    networks = trainer.averaged if all_kept else trainer.kept
+    last = trainer.number - 1
+    first = trainer.number - len(trainer.history)
+    epoch = last if all_kept else first + epoch_to_use(trainer.history)
+    networks = trainer.averaged if epoch == last else trainer.kept
     run = RunFolder(folder)
     for later in range(epoch + 1, trainer.number):
         run.weights(later).unlink(missing_ok=True)
@@ -181,9 +183,9 @@ def write_result(session: Session, trainer: Trainer, writer: EpochWriter) -> Tra
         folder=session.request.outdir,
         last_epoch=epoch,
         best_epoch=trainer.kept_epoch,
-        held_out_log_likelihood=trainer.history[epoch - trainer.number],
+        held_out_log_likelihood=trainer.history[epoch - first],
         linear_log_likelihood=float(trainer.linear.log_likelihood[trainer.held_out].mean()),
-        verdict=verdict(trainer.history, trainer.number - len(trainer.history), all_kept),
+        verdict=verdict(trainer.history, first, all_kept),
     )
     seconds = time.perf_counter() - session.started
     found = {

@@ -167,7 +167,7 @@ def test_verdicts() -> None:
     assert verdict(rising, 0, False).startswith("still improving: the last epochs gained 0.44 nats")
     assert "(-n above 28)" in verdict(rising, 18, False)
     flat = [1.0, 2.0, 2.5, *[2.6] * 7]
-    assert verdict(flat, 0, False) == "converged: held-out likelihood has settled; epoch 3 is kept"
+    assert verdict(flat, 0, False) == "converged: held-out likelihood has settled; epoch 9 is kept"
     assert verdict(flat, 20, True) == "converged: held-out likelihood has settled; use epoch 29"
     falling = [1.0, 2.0, 1.5, 1.0]
     fell = "overfitting: held-out likelihood fell by 1.00 nats an image after epoch 11"

@@ -55,6 +55,12 @@ def fit_manifold(
     return True
 
 
+def epoch_to_use(values: list[float]) -> int:
+    """The last epoch, or the best where held-out likelihood has fallen since; the first given is 0."""
+    best = max(range(len(values)), key=values.__getitem__)
+    return best if values[best] - values[-1] > TELLING else len(values) - 1
+
+
 def verdict(values: list[float], first: int, all_kept: bool) -> str:
     """Whether training was long enough, in words.
 
@@ -67,19 +73,18 @@ def verdict(values: list[float], first: int, all_kept: bool) -> str:
     all_kept
         Whether weights of all epochs stay, rather than those up to the best alone.
     """
-    best = max(range(len(values)), key=values.__getitem__)
-    last, epoch = len(values) - 1, first + best
-    if values[best] - values[last] > TELLING:
-        use = f"use epoch {epoch}" if all_kept else f"epoch {epoch} is kept"
+    top, last = max(values), len(values) - 1
+    epoch = first + epoch_to_use(values)
+    use = f"use epoch {epoch}" if all_kept else f"epoch {epoch} is kept"
+    if top - values[last] > TELLING:
         return (
-            f"overfitting: held-out likelihood fell by {values[best] - values[last]:.2f} nats an image after "
+            f"overfitting: held-out likelihood fell by {top - values[last]:.2f} nats an image after "
             f"epoch {epoch}; {use}"
         )
-    use = f"use epoch {first + last}" if all_kept else f"epoch {epoch} is kept"
     before = values[max(0, last - max(1, round(_LAST_SHARE * (first + len(values)))))]
-    if values[best] - before > TELLING * 2:
+    if top - before > TELLING * 2:
         return (
-            f"still improving: the last epochs gained {values[best] - before:.2f} nats an image; more epochs "
+            f"still improving: the last epochs gained {top - before:.2f} nats an image; more epochs "
             f"(-n above {first + len(values)}) may gain more; {use}"
         )
     return f"converged: held-out likelihood has settled; {use}"
