@@ -121,6 +121,17 @@ def test_step_6_and_8_training(call: Call, more: str, load: str | None) -> None:
     assert (found["enc_dim"], found["dec_dim"], found["ind"]) == (None, None, None)
 
 
+@pytest.mark.parametrize(("epochs", "load"), [(50, None), (100, "01_128_8D_256/weights.49.pkl")])
+def test_step_6_and_8_without_options_of_the_papers_network(
+    call: Call, epochs: int, load: str | None
+) -> None:
+    line = f"cryodrgn train_vae particles.128.txt --ctf ctf.pkl --poses poses.pkl --zdim 8 -n {epochs} "
+    line += "--uninvert-data -o 01_128_8D_256" + (f" --load {load}" if load else "")
+    found = call(line, "cryoscape.workflows.train_manifold.train_manifold")
+    assert (found["zdim"], found["epochs"], found["load"]) == (8, epochs, load)
+    assert (found["invert_data"], found["outdir"]) == (False, Path("01_128_8D_256"))
+
+
 def test_step_8_more_epochs(call: Call) -> None:
     line = FIRST_TRAINING.replace("-n 50", "-n 100") + " --load 01_128_8D_256/weights.49.pkl"
     found = call(line, "cryoscape.workflows.train_vae.train_vae")

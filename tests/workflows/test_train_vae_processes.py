@@ -26,7 +26,8 @@ def train(folder: Path, name: str, *launcher: str) -> str:
     program = str(Path(sys.executable).parent / "cryoscape")
     command = [*launcher, program, "train_vae", str(folder / "s.mrcs"), "--poses", str(folder / "poses.pkl")]
     command += ["--ctf", str(folder / "ctf.pkl"), "--zdim", "2", "-n", str(EPOCHS), "-b", "4", "--seed", "3"]
-    command += ["--enc-dim", "16", "--dec-dim", "16", "--no-amp", "--device", "cpu", "-o", str(folder / name)]
+    command += ["--decoder", "mlp", "--enc-dim", "16", "--dec-dim", "16", "--no-amp", "--device", "cpu"]
+    command += ["-o", str(folder / name)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stderr
