@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from cryoscape.workflows import progress as module
-from cryoscape.workflows.progress import format_rate, format_seconds, progress
+from cryoscape.workflows.progress import StepProgress, format_rate, format_seconds, progress
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,21 @@ def test_lines_tell_the_time_left_and_come_now_and_then(
         "pictures: 0 of 40, unknown time left",
         "pictures: 7 of 40, 10 s each, 0:05:30 left",
         "pictures: 40 of 40, 10 s each, 0:00:00 left",
+    ]
+
+
+def test_steps_follow_each_other_each_with_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = iter([0.0, 40.0, 80.0, 100.0, 135.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    with caplog.at_level(logging.INFO, logger="cryoscape"), StepProgress() as watch:
+        for label, done in (("placing", 10), ("placing", 20), ("maps", 5)):
+            watch(label, done, 20)
+    assert caplog.messages == [
+        "placing: 10 of 20, 4 s each, 0:00:40 left",
+        "placing: 20 of 20, 4 s each, 0:00:00 left",
+        "maps: 5 of 20, 7 s each, 0:01:45 left",
     ]
 
 

@@ -56,7 +56,7 @@ class StandIn:
     calls: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(
-        self, store: FourierStore, config: SubspaceConfig, *, mask, report, should_stop, state
+        self, store: FourierStore, config: SubspaceConfig, *, mask, report, watch, should_stop, state
     ) -> SubspaceResult:
         self.calls.append({"config": config, "mask": mask, "state": state, "n": store.n})
         if self.fail:
@@ -64,6 +64,7 @@ class StandIn:
         first = 0 if not state else int(state["iteration"])
         done = first
         for done in range(first, 3):
+            watch(f"iteration {done}", store.n, store.n)
             report(IterationReport(done, 5, 40, self.components, 0.5 + done, 0.9, 0.1, 0.25, 2.0 - done))
             if self.stop_after_first is not None:
                 self.stop_after_first()

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,6 +40,31 @@ def progress(total: int, label: str) -> Iterator[Callable[[int], None]]:
             yield draw
     else:
         yield _LineProgress(total, label)
+
+
+class StepProgress:
+    """Progress of steps that follow each other: each begins when it is first told of, and ends the last."""
+
+    def __init__(self) -> None:
+        self._label: str | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "StepProgress":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stack.close()
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Show a step in words and how much of it is done."""
+        if label != self._label:
+            self._stack.close()
+            self._label = label
+            self._update = self._stack.enter_context(progress(total, label))
+        self._update(done)
+        if done >= total:
+            self._stack.close()
+            self._label = None
 
 
 class _LineProgress:

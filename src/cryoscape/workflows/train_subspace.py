@@ -25,7 +25,7 @@ from cryoscape.engines.run_folder import ROWS_FILE, RunFolder
 from cryoscape.engines.subspace.fit import IterationReport, SubspaceResult, fit_subspace
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
-from cryoscape.workflows.progress import format_seconds
+from cryoscape.workflows.progress import StepProgress, format_seconds
 from cryoscape.workflows.train_subspace_plan import (
     ENGINE,
     SubspacePlan,
@@ -117,14 +117,16 @@ def _fit(
     )
     _write_files(request, plan, store, zdim=request.zdim)
     report = IterationLog(folder, store.box_size, store.pixel_size_angstrom)
-    result = fit_subspace(
-        store,
-        plan.config,
-        mask=plan.mask,
-        report=report,
-        should_stop=lambda: any_process(bool(caught)),
-        state=plan.state or None,  # empty where the run was stopped before its first iteration
-    )
+    with StepProgress() as watch:
+        result = fit_subspace(
+            store,
+            plan.config,
+            mask=plan.mask,
+            report=report,
+            watch=watch,
+            should_stop=lambda: any_process(bool(caught)),
+            state=plan.state or None,  # empty where the run was stopped before its first iteration
+        )
     if not result.finished:
         write_tensors(folder / RESUME_FILE, {"state": result.state})
         raise StoppedBySignal(signal_of(caught), folder / RESUME_FILE)

@@ -1,5 +1,6 @@
 """One iteration of expectation maximisation on two half sets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -55,7 +56,13 @@ class Iteration:
     held_out_information: float
 
 
-def iterate(model: Model, support: Support, images: Images, placing_radius: int | None = None) -> Iteration:
+def iterate(
+    model: Model,
+    support: Support,
+    images: Images,
+    placing_radius: int | None = None,
+    update: Callable[[int], None] = lambda done: None,
+) -> Iteration:
     """Improve the model once, each half set by itself; they share prior, noise and coordinates.
 
     Parameters
@@ -63,9 +70,13 @@ def iterate(model: Model, support: Support, images: Images, placing_radius: int 
     placing_radius
         Frequencies that a model knows of which was learned at a smaller radius and brought to the box of
         ``support``: images are placed by these, and maps are solved for at all.
+    update
+        Called with the number of images done.
     """
     placing = support if placing_radius is None else support.within(placing_radius)
-    done = run_pass(images, model.maps, placing, model.noise, model.contrast_spread, solving=support)
+    done = run_pass(
+        *(images, model.maps, placing, model.noise, model.contrast_spread), update, solving=support
+    )
     if placing_radius is not None:
         alone = [half.of_mean() for half in done.equations]
         _, of_mean = solved_means(alone, model.maps[:, 0], support)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cryoscape.engines.distributed import own_part
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.subspace.config import SubspaceConfig
@@ -28,6 +29,10 @@ from cryoscape.particles.fourier_store import FourierStore
 
 _PIXELS_OF_AN_IMAGE = 150
 """What an image costs beside its pixels, in pixels: posterior, moments."""
+
+
+Watch = Callable[[str, int, int], None]
+"""Told of a step in words, the images done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +122,14 @@ class SubspaceFit:
         self._enter()
         self.model = Model(state["maps"], state["power"], state["noise"], float(state["contrast_spread"]))
 
-    def step(self) -> float:
+    def step(self, watch: Watch = lambda step, done, n: None) -> float:
         """One iteration; the information of the model it began with."""
         place = self.place
-        done = iterate(self.model, self.support, self.images, self.course.placing_radius(place))
+        label = f"iteration {place.iteration}, radius {self.radius}"
+        done = iterate(
+            *(self.model, self.support, self.images, self.course.placing_radius(place)),
+            update=watched(watch, label, self.images),
+        )
         self.model = done.model
         self.place = self.course.after(place, done.held_out_information)
         if (self.place.level, self.place.whole) != (place.level, place.whole):
@@ -147,12 +156,19 @@ class SubspaceFit:
         return seconds * (ahead + (2 * pixels[last] * whole if self.course.sampled else 0)) / now
 
 
+def watched(watch: Watch, step: str, images: Images) -> Callable[[int], None]:
+    """What a pass over the images tells, as a step of learning."""
+    n = len(own_part(images.rows))
+    return lambda done: watch(step, done, n)
+
+
 def fit_subspace(
     store: FourierStore,
     config: SubspaceConfig,
     *,
     mask: Float[Tensor, "z y x"] | None = None,
     report: Callable[[IterationReport], None] = lambda _: None,
+    watch: Watch = lambda step, done, n: None,
     should_stop: Callable[[], bool] = lambda: False,
     state: dict[str, Any] | None = None,
 ) -> SubspaceResult:
@@ -164,6 +180,8 @@ def fit_subspace(
         (D, D, D) where maps may differ, 0 to 1; default as the configuration says.
     report
         Told of each iteration.
+    watch
+        Told how far each pass over the images has come.
     should_stop
         Asked after each iteration; the result then is unfinished and holds the state to continue from.
     state
@@ -174,7 +192,7 @@ def fit_subspace(
         fit.restore(state)
     while not fit.done:
         radius, n_images, start = fit.radius, len(fit.images.rows), time.perf_counter()
-        information = fit.step()
+        information = fit.step(watch)
         seconds = time.perf_counter() - start
         report(
             IterationReport(
@@ -191,17 +209,21 @@ def fit_subspace(
         )
         if should_stop():
             return _unfinished(fit)
-    return finish(fit)
+    return finish(fit, watch)
 
 
-def finish(fit: SubspaceFit) -> SubspaceResult:
+def finish(fit: SubspaceFit, watch: Watch) -> SubspaceResult:
     """Choose components, place every image, and make the maps at full resolution."""
     model, verdict = fit.model, "number given"
     if fit.config.zdim is None:
         chosen = choose_components(fit.images, model, fit.support)
         model, verdict = fewer_components(model, chosen.n_components), chosen.reason
-    full, images, support = _maps_of(fit, model)
-    found = run_pass(images, full[None], support, model.noise, model.contrast_spread).posterior
+    full, images, support = _maps_of(fit, model, watch)
+    placed = run_pass(
+        *(images, full[None], support, model.noise, model.contrast_spread),
+        update=watched(watch, "placing all images with the final maps", images),
+    )
+    found = placed.posterior
     change = whitening(full, found)
     return SubspaceResult(
         maps=in_image_units(torch.einsum("ij,jzyx->izyx", change, full), fit.store),
@@ -215,13 +237,14 @@ def finish(fit: SubspaceFit) -> SubspaceResult:
     )
 
 
-def _maps_of(fit: SubspaceFit, model: Model) -> tuple[Tensor, Images, Support]:
+def _maps_of(fit: SubspaceFit, model: Model, watch: Watch) -> tuple[Tensor, Images, Support]:
     """Maps up to half the box, for latents by the frequencies they were learned from."""
     radius = fit.store.box_size // 2 - 1
     images, support = Images(fit.store, radius), support_at(fit.mask, radius)
     wide = in_box_of(support, model)
     placed = run_pass(
         *(images, wide.maps, support.within(fit.radius), model.noise, model.contrast_spread),
+        update=watched(watch, "placing all images", images),
         solving=support,
         n_solved=1,
     )
@@ -234,6 +257,7 @@ def _maps_of(fit: SubspaceFit, model: Model) -> tuple[Tensor, Images, Support]:
         model.noise,
         placed.posterior.weighted,
         placed.posterior.weighted_squares,
+        update=lambda done, total: watch("maps at all frequencies", done, total),
     )
     return full, images, support
 
