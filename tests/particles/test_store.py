@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cryoscape.errors import InputError
+from cryoscape.particles import fourier_store
 from cryoscape.particles.metadata import CtfTable, ImageAddresses, Particles, Poses
 from cryoscape.particles.preprocessing import background_pixels, measure, window_of
 from cryoscape.particles.stack import ImageStack
@@ -305,3 +306,19 @@ def test_halves_and_devices(tmp_path: Path) -> None:
     assert store.halves().tolist() == [0, 1, 0, 1, 0]
     moved = store.to("cpu")
     torch.testing.assert_close(moved.batch(torch.arange(5)), store.batch(torch.arange(5)))
+
+
+def test_pages_of_a_store_on_disk_are_given_back_and_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    particles = particle_set(tmp_path, noise_images(N, BOX))
+    memory, _ = build(particles), build(particles, PLAIN, tmp_path / "store")
+    disk = open_store(tmp_path / "store")
+    monkeypatch.setattr(fourier_store, "_MOST_MAPPED_BYTES", 25 * 4096)
+    counts = []
+    for first in (0, 10, 20):
+        rows = torch.arange(first, first + 10)
+        torch.testing.assert_close(disk.batch(rows), memory.batch(rows), rtol=0, atol=0)
+        counts.append(disk._mapped_bytes // 4096)
+    assert counts == [10, 20, 0]
+    torch.testing.assert_close(disk.batch(torch.arange(N)), memory.batch(torch.arange(N)), rtol=0, atol=0)

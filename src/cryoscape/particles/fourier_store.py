@@ -1,5 +1,6 @@
 """Fourier store: every image once windowed, signed, centred and transformed, sorted by radius."""
 
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -11,6 +12,9 @@ from cryoscape.errors import InputError
 from cryoscape.particles.metadata import Particles
 from cryoscape.physics.ctf import CtfParameters, contrast_transfer
 from cryoscape.physics.grids import HalfPlane
+
+_PAGE_BYTES = 4096
+_MOST_MAPPED_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class FourierStore:
         )
         self._table_rows = table_rows
         self._ctf_cache: torch.Tensor | None = None
+        self._mapped_bytes = 0
         self._rotations = self._rotations_of(particles)
         pixel_size = particles.pixel_size_at(plane.box_size)
         self.pixel_size_angstrom = 0.0 if pixel_size is None else float(np.median(pixel_size))
@@ -134,9 +139,22 @@ class FourierStore:
         if self._table_rows is not None:
             rows = self._table_rows[rows]
         values = self._table[:, : self._prefix(n_pixels)].index_select(0, rows)
+        self._give_back_pages(len(rows) * max(_PAGE_BYTES, values[:1].nbytes))
         if self.pixel_scale is not None:
             values = values.float().mul_(self.pixel_scale[: values.shape[1], None])
         return torch.view_as_complex(values.contiguous())
+
+    def _give_back_pages(self, n_bytes: int) -> None:
+        """Let go of a mapped file's pages now and then, which count as memory of this process."""
+        mapped: object = self.coefficients
+        while isinstance(mapped, np.ndarray):
+            mapped = mapped.base
+        if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        self._mapped_bytes += n_bytes
+        if self._mapped_bytes > _MOST_MAPPED_BYTES:
+            mapped.madvise(mmap.MADV_DONTNEED)
+            self._mapped_bytes = 0
 
     def ctf(self, rows: torch.Tensor, n_pixels: int | None = None) -> torch.Tensor:
         """CTF float32 (B, n_pixels) of the images at ``rows``, with each one's pixel size; 1 if unknown."""
