@@ -1,6 +1,5 @@
 """Regression of a run: its particles in given images, or in those it was trained on, ready to make maps."""
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,8 +17,6 @@ from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
 from cryoscape.workflows.train_subspace_plan import read_mask
 from cryoscape.workflows.training_images import FoundImages, ImageSource, find_images, load_images
-
-logger = logging.getLogger("cryoscape")
 
 MapsFrom = Literal["decoder", "regression"]
 """What maps are made of: what the model predicts, or the particles near each point as its correction."""
@@ -130,11 +127,7 @@ def _mask(run: LoadedRun, store: FourierStore, run_box: int) -> torch.Tensor:
     if name not in ("solvent", "sphere"):
         given = _larger(read_mask(Path(name), run_box, None), store.box_size)
     config = SubspaceConfig(mask="sphere" if name == "sphere" else "solvent")
-    mask = whole_mask(store, config, given)
-    if not bool(mask.any()):
-        logger.warning("no density stands out of the mean map: maps may differ within a sphere")
-        mask = whole_mask(store, SubspaceConfig(mask="sphere"), None)
-    return mask
+    return whole_mask(store, config, given)
 
 
 def _larger(mask: torch.Tensor, box: int) -> torch.Tensor:

@@ -70,6 +70,16 @@ def test_the_mask_surrounds_the_density_and_no_more() -> None:
     assert float(mask.sum()) < 0.9 * float(sphere.sum())
 
 
+def test_where_no_density_stands_out_the_mask_is_the_sphere() -> None:
+    balls = make_balls(20)
+    noise = np.random.default_rng(1).normal(size=balls.store.coefficients.shape).astype(np.float32)
+    balls.store.coefficients[:] = noise
+    sphere = whole_mask(balls.store, SubspaceConfig(mask="sphere"), None)
+    found = whole_mask(balls.store, SubspaceConfig(), None)
+    assert float(found.sum()) > 0
+    assert float((found - sphere).max()) <= 1e-6
+
+
 def test_a_mask_given_is_taken_as_it_is() -> None:
     mask = torch.rand(BOX, BOX, BOX)
     torch.testing.assert_close(whole_mask(make_balls(4).store, SubspaceConfig(), mask), mask)

@@ -249,14 +249,16 @@ def _maps_of(fit: SubspaceFit, model: Model, watch: Watch) -> tuple[Tensor, Imag
         n_solved=1,
     )
     means, of_mean = solved_means(placed.equations, wide.maps[:, 0], support)
+    found = placed.posterior
+    del placed, wide  # room for the sums
     full = full_maps(
         images,
         means.mean(0),
         extrapolate_power(model.power, of_mean),
         focused(support, model.maps),
         model.noise,
-        placed.posterior.weighted,
-        placed.posterior.weighted_squares,
+        found.weighted,
+        found.weighted_squares,
         update=lambda done, total: watch("maps at all frequencies", done, total),
     )
     return full, images, support

@@ -33,7 +33,10 @@ _FIRST_SHARE = 0.1
 def whole_mask(
     store: FourierStore, config: SubspaceConfig, given: Float[Tensor, "z y x"] | None
 ) -> Float[Tensor, "z y x"]:
-    """Mask in the box of images: the user's, a sphere, or the surroundings of the mean map."""
+    """Mask in the box of images: the user's, a sphere, or the surroundings of the mean map.
+
+    Where no density stands out of a mean map's noise, the sphere.
+    """
     box = store.box_size
     if given is not None:
         return given.to(store.device)
@@ -50,6 +53,8 @@ def whole_mask(
     noise = float((halves[0] - halves[1])[~outside].std()) / 2
     top = float(torch.quantile(density.flatten()[: 1 << 24], 0.999))
     mask = soft_mask_from_map(density, max(_THRESHOLD * top, 3 * noise), _DILATION * small, _EDGE * small)
+    if not bool(mask.any()):
+        return sphere
     return (crop_volume(mask, box).clamp(0, 1) * sphere).to(store.device)
 
 
