@@ -1,12 +1,11 @@
-"""One pass of the subspace against the limits of this machine: arithmetic, memory and random access.
+"""One pass of the subspace against the limits of this machine: arithmetic and memory.
 
     python benchmarks/limits.py --box 64 --radius 24 --threads 2
     python benchmarks/limits.py --store sets/assembly/store --radius 24
 
 Without a store the data are random numbers of the right shapes. Limits are measured just before and after:
-the best matrix product in single precision, the best copy of a large array, and the best rate at which rows
-as long as a voxel's are fetched from where they lie in a grid of the size in use. Operations and bytes of
-each stage are counted from what the loops do (`stages`), not by the processor; bytes are those of the largest
+the best matrix product in single precision and the best copy of a large array. Operations and bytes of each
+stage are counted from what the loops do (`stages`), not by the processor; bytes are those of the largest
 array that a stage reads or changes, as if no cache held any of it, so a stage can pass the limit of memory.
 """
 
@@ -49,11 +48,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Limits:
-    """What this machine can do: arithmetic, copying, fetching rows of a grid."""
+    """What this machine can do: arithmetic, and copying (bytes read and written)."""
 
     gflops: float
     copy_gb: float
-    rows_gb: float
 
 
 def best_seconds(work: Callable[[], object]) -> float:
@@ -66,15 +64,12 @@ def best_seconds(work: Callable[[], object]) -> float:
     return best
 
 
-def limits_of(n_rows: int, row_floats: int) -> Limits:
-    """Measure the machine; rows are fetched at random from an array of the size of a grid."""
+def limits_of() -> Limits:
+    """Measure the machine."""
     large = torch.randn(1 << 26)
     other = torch.empty_like(large)
     copy = 2 * 4 * len(large) / best_seconds(lambda: other.copy_(large)) / 1e9
-    grid = torch.randn(n_rows, row_floats)
-    chosen = torch.randint(n_rows, (1 << 19,))
-    rows = 4 * row_floats * len(chosen) / best_seconds(lambda: grid.index_select(0, chosen).sum()) / 1e9
-    return Limits(peak_gflops(torch.device("cpu"), torch.float32, 256), copy, rows)
+    return Limits(peak_gflops(torch.device("cpu"), torch.float32, 256), copy)
 
 
 def model_of(store: FourierStore, radius: int, n_components: int) -> tuple[Images, Support, Model]:
@@ -147,16 +142,15 @@ def stages(images: Images, support: Support, model: Model) -> list[Stage]:
 def report(found: list[Stage], limits: Limits) -> str:
     """One line a stage."""
     lines = [
-        f"limits: {limits.gflops:.0f} GFLOP/s (matrix product), {limits.copy_gb:.1f} GB/s (copy), "
-        f"{limits.rows_gb:.1f} GB/s (rows at random)",
-        f"{'stage':22s} {'ns each':>8s} {'GFLOP/s':>8s} {'of peak':>8s} {'GB/s':>6s} {'of rows':>8s}",
+        f"limits: {limits.gflops:.0f} GFLOP/s (matrix product), {limits.copy_gb:.1f} GB/s (copy)",
+        f"{'stage':22s} {'ns each':>8s} {'GFLOP/s':>8s} {'of peak':>8s} {'GB/s':>6s} {'of copy':>8s}",
     ]
     for one in found:
         each = one.seconds / one.n
         gflops, gb = one.flop / each / 1e9, one.bytes / each / 1e9
         lines.append(
             f"{one.name:22s} {each * 1e9:8.1f} {gflops:8.1f} {gflops / limits.gflops:8.0%} {gb:6.1f} "
-            f"{gb / limits.rows_gb:8.0%}"
+            f"{gb / limits.copy_gb:8.0%}"
         )
     return "\n".join(lines)
 
@@ -174,10 +168,9 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     store = open_store(arguments.store) if arguments.store else random_store(arguments.images, arguments.box)
     images, support, model = model_of(store, arguments.radius, arguments.components)
-    row = 2 * arguments.components
-    before = limits_of(support.grid.n_voxels, row)
+    before = limits_of()
     found = stages(images, support, model)
-    after = limits_of(support.grid.n_voxels, row)
+    after = limits_of()
     best = Limits(*(max(getattr(before, name), getattr(after, name)) for name in vars(before)))
     print(
         f"{store.n} images of {store.box_size} px, radius {arguments.radius}, {arguments.components} "

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from cryoscape.errors import InputError
-from cryoscape.particles import fourier_store
 from cryoscape.particles.metadata import CtfTable, ImageAddresses, Particles, Poses
 from cryoscape.particles.preprocessing import background_pixels, measure, window_of
 from cryoscape.particles.stack import ImageStack
@@ -308,17 +307,12 @@ def test_halves_and_devices(tmp_path: Path) -> None:
     torch.testing.assert_close(moved.batch(torch.arange(5)), store.batch(torch.arange(5)))
 
 
-def test_pages_of_a_store_on_disk_are_given_back_and_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_some_rows_and_frequencies_of_a_store_on_disk_are_those_in_memory(tmp_path: Path) -> None:
     particles = particle_set(tmp_path, noise_images(N, BOX))
-    memory, _ = build(particles), build(particles, PLAIN, tmp_path / "store")
-    disk = open_store(tmp_path / "store")
-    monkeypatch.setattr(fourier_store, "_MOST_MAPPED_BYTES", 25 * 4096)
-    counts = []
-    for first in (0, 10, 20):
-        rows = torch.arange(first, first + 10)
-        torch.testing.assert_close(disk.batch(rows), memory.batch(rows), rtol=0, atol=0)
-        counts.append(disk._mapped_bytes // 4096)
-    assert counts == [10, 20, 0]
-    torch.testing.assert_close(disk.batch(torch.arange(N)), memory.batch(torch.arange(N)), rtol=0, atol=0)
+    memory, built = build(particles), build(particles, PLAIN, tmp_path / "store")
+    rows, few = torch.tensor([7, 0, 29, 7]), memory.plane.count_within(4.0)
+    for disk in (built, open_store(tmp_path / "store")):
+        torch.testing.assert_close(disk.batch(rows, few), memory.batch(rows, few), rtol=0, atol=0)
+        chosen = [store.select_original(np.array([29, 3, 7])) for store in (disk, memory)]
+        last = torch.tensor([2, 0])
+        torch.testing.assert_close(chosen[0].batch(last), chosen[1].batch(last), rtol=0, atol=0)

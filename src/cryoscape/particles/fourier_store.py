@@ -1,8 +1,8 @@
 """Fourier store: every image once windowed, signed, centred and transformed, sorted by radius."""
 
-import mmap
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from io import FileIO
 from typing import Literal
 
 import numpy as np
@@ -12,9 +12,6 @@ from cryoscape.errors import InputError
 from cryoscape.particles.metadata import Particles
 from cryoscape.physics.ctf import CtfParameters, contrast_transfer
 from cryoscape.physics.grids import HalfPlane
-
-_PAGE_BYTES = 4096
-_MOST_MAPPED_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,6 @@ class FourierStore:
         )
         self._table_rows = table_rows
         self._ctf_cache: torch.Tensor | None = None
-        self._mapped_bytes = 0
         self._rotations = self._rotations_of(particles)
         pixel_size = particles.pixel_size_at(plane.box_size)
         self.pixel_size_angstrom = 0.0 if pixel_size is None else float(np.median(pixel_size))
@@ -138,23 +134,14 @@ class FourierStore:
         rows = rows.to(self.device)
         if self._table_rows is not None:
             rows = self._table_rows[rows]
-        values = self._table[:, : self._prefix(n_pixels)].index_select(0, rows)
-        self._give_back_pages(len(rows) * max(_PAGE_BYTES, values[:1].nbytes))
+        n_pixels = self._prefix(n_pixels)
+        if isinstance(self.coefficients, np.memmap):
+            values = torch.from_numpy(_read_rows(self.coefficients, rows.numpy(), n_pixels))
+        else:
+            values = self._table[:, :n_pixels].index_select(0, rows)
         if self.pixel_scale is not None:
             values = values.float().mul_(self.pixel_scale[: values.shape[1], None])
         return torch.view_as_complex(values.contiguous())
-
-    def _give_back_pages(self, n_bytes: int) -> None:
-        """Let go of a mapped file's pages now and then, which count as memory of this process."""
-        mapped: object = self.coefficients
-        while isinstance(mapped, np.ndarray):
-            mapped = mapped.base
-        if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
-            return
-        self._mapped_bytes += n_bytes
-        if self._mapped_bytes > _MOST_MAPPED_BYTES:
-            mapped.madvise(mmap.MADV_DONTNEED)
-            self._mapped_bytes = 0
 
     def ctf(self, rows: torch.Tensor, n_pixels: int | None = None) -> torch.Tensor:
         """CTF float32 (B, n_pixels) of the images at ``rows``, with each one's pixel size; 1 if unknown."""
@@ -243,3 +230,16 @@ def _map_columns(parameters: CtfParameters, change: Callable[[torch.Tensor], tor
             for name, value in columns.items()
         }
     )
+
+
+def _read_rows(mapped: np.memmap, rows: np.ndarray, n_columns: int) -> np.ndarray:
+    """The first columns of some rows of a mapped file (N, P, 2), read and not mapped.
+
+    Pages of a mapped file count as memory of the process, and a system maps far more than is touched.
+    """
+    out = np.empty((len(rows), n_columns, *mapped.shape[2:]), mapped.dtype)
+    with FileIO(str(mapped.filename)) as file:
+        for place, row in zip(out, rows.tolist(), strict=True):
+            file.seek(mapped.offset + row * mapped.strides[0])
+            file.readinto(memoryview(place).cast("B"))
+    return out

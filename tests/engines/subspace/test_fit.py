@@ -157,6 +157,26 @@ class TestContinuing:
         assert rest.finished
         assert same(rest, whole)
 
+    def test_stopped_while_final_maps_are_made_it_makes_them_again(self, store, whole) -> None:
+        iterations: list[int] = []
+
+        def should_stop() -> bool:
+            iterations.append(1)
+            return "last" in seen
+
+        seen: list[str] = []
+        part, before = learn(
+            store,
+            CONFIG,
+            should_stop=should_stop,
+            watch=lambda step, done, n: seen.append("last") if step == "maps at all frequencies" else None,
+        )
+        assert not part.finished
+        assert len(iterations) == len(before) + 1
+        rest, later = learn(store, CONFIG, state=part.state)
+        assert later == []
+        assert same(rest, whole)
+
     def test_a_finished_run_continues_to_itself(self, store, whole) -> None:
         again, reports = learn(store, CONFIG, state=whole.state)
         assert reports == []

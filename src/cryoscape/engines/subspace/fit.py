@@ -183,7 +183,8 @@ def fit_subspace(
     watch
         Told how far each pass over the images has come.
     should_stop
-        Asked after each iteration; the result then is unfinished and holds the state to continue from.
+        Asked after each iteration and before the last pass; the result then is unfinished and holds the
+        state to continue from.
     state
         Of an earlier, unfinished result.
     """
@@ -209,16 +210,21 @@ def fit_subspace(
         )
         if should_stop():
             return _unfinished(fit)
-    return finish(fit, watch)
+    return finish(fit, watch, should_stop)
 
 
-def finish(fit: SubspaceFit, watch: Watch) -> SubspaceResult:
-    """Choose components, place every image, and make the maps at full resolution."""
+def finish(fit: SubspaceFit, watch: Watch, should_stop: Callable[[], bool]) -> SubspaceResult:
+    """Choose components, place every image, and make the maps at full resolution.
+
+    Asked to stop, it leaves the state that learning ended with, from which all of this is done again.
+    """
     model, verdict = fit.model, "number given"
     if fit.config.zdim is None:
         chosen = choose_components(fit.images, model, fit.support)
         model, verdict = fewer_components(model, chosen.n_components), chosen.reason
     full, images, support = _maps_of(fit, model, watch)
+    if should_stop():
+        return _unfinished(fit)
     placed = run_pass(
         *(images, full[None], support, model.noise, model.contrast_spread),
         update=watched(watch, "placing all images with the final maps", images),
