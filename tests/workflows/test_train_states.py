@@ -4,6 +4,7 @@ The fits themselves are tested with their engines; here stand-ins answer at once
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def train_subspace(request) -> None:
         seen.append(request)
         request.outdir.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(request.outdir, ignore_errors=True)
         subspace_run(request.outdir)
 
     monkeypatch.setattr(workflow, "fit_states", fit_states)
@@ -159,3 +161,42 @@ def test_bad_input_is_told_before_anything_is_written(calls, request_for, tmp_pa
     train_states(request_for(subspace=subspace))
     with pytest.raises(InputError, match="holds a training run already"):
         train_states(request_for(subspace=subspace))
+
+
+class TestContinuing:
+    """A run that was stopped while its subspace was trained, or after."""
+
+    def test_a_subspace_that_is_there_is_kept(self, calls, request_for, tmp_path: Path) -> None:
+        (tmp_path / "run").mkdir()
+        subspace_run(tmp_path / "run" / "subspace")
+        train_states(request_for(load="latest"))
+        assert len(calls) == 1  # states alone
+        assert load_run(tmp_path / "run").engine == "states"
+        with pytest.raises(InputError, match="the run is finished"):
+            train_states(request_for(load="latest"))
+
+    def test_a_subspace_that_was_stopped_goes_on(self, calls, request_for, tmp_path: Path) -> None:
+        (tmp_path / "run" / "subspace").mkdir(parents=True)
+        (tmp_path / "run" / "subspace" / "resume.pkl").write_bytes(b"state")
+        train_states(request_for(load="latest"))
+        assert calls[0].load == "latest"
+        assert len(calls) == 2
+
+    def test_a_run_that_lost_its_states_is_made_again_with_the_same_settings(
+        self, calls, request_for, tmp_path: Path
+    ) -> None:
+        subspace = subspace_run(tmp_path / "sub")
+        train_states(request_for(subspace=subspace, k=2, seed=3))
+        (tmp_path / "run" / "weights.pkl").unlink()
+        with pytest.raises(InputError, match="another --k: 2 there, None here"):
+            train_states(request_for(subspace=subspace, load="latest"))
+        with pytest.raises(InputError, match="another --seed: 3 there, 4 here"):
+            train_states(request_for(subspace=subspace, k=2, seed=4, load="latest"))
+        train_states(request_for(subspace=subspace, k=2, seed=3, load="latest"))
+        assert calls[0][2] == calls[1][2]
+
+    def test_where_nothing_is_there_nothing_goes_on(self, calls, request_for) -> None:
+        with pytest.raises(InputError, match="nothing to continue from"):
+            train_states(request_for(load="latest"))
+        with pytest.raises(InputError, match="expected `latest`"):
+            train_states(request_for(load="weights.pkl"))

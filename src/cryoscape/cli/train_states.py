@@ -18,6 +18,7 @@ def train_states(
     subspace: Annotated[Path | None, Parameter(name="--from")] = None,
     zdim: int | Literal["auto"] = "auto",
     seed: int | None = None,
+    load: str | None = None,
     flags: LinearTrainingFlags | None = None,
 ) -> None:
     """Find discrete states among particles with known poses, with a map and half maps of each.
@@ -40,6 +41,8 @@ def train_states(
         Components of the subspace that is trained first, or `auto`.
     seed
         Of the start; that of the subspace run if not given.
+    load
+        `latest`: continue a run that was stopped; what is done of the subspace is kept.
     flags
         Images, where maps may differ, and the machine.
     """
@@ -54,11 +57,12 @@ def train_states(
         subspace=subspace,
         zdim=None if zdim == "auto" else zdim,
         seed=seed,
+        load=load,
         command=tuple(sys.argv),
         **(flags or LinearTrainingFlags()).of_request(),
     )
     try:
         run(request)
     except StoppedBySignal as stop:
-        logger.warning("%s", stop)
+        logger.warning("%s; continue with --load latest", stop)
         raise SystemExit(stop.exit_code) from None

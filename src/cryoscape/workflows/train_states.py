@@ -59,11 +59,11 @@ def train_states(request: TrainStatesRequest) -> TrainStatesResult:
         check_states_request(request)
         device = pick_device(request.device)
         images = find_images(request.source)
-        start = None if request.subspace is None else read_subspace(request.subspace, device)
+        start = read_subspace(request.subspace_folder, device) if request.has_subspace else None
         if start is not None:
             _check_same_particles(request.subspace_folder, start, images.particles.row)
         any_process(False)  # all have looked at the folder before one writes
-        if first and request.force:
+        if first and request.force and request.load is None:
             _remove_earlier(request.outdir)
         if start is None:
             train_subspace(request.subspace_request())
