@@ -1,6 +1,7 @@
 """The Fourier store against plain numpy transforms of the images."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -316,3 +317,14 @@ def test_some_rows_and_frequencies_of_a_store_on_disk_are_those_in_memory(tmp_pa
         chosen = [store.select_original(np.array([29, 3, 7])) for store in (disk, memory)]
         last = torch.tensor([2, 0])
         torch.testing.assert_close(chosen[0].batch(last), chosen[1].batch(last), rtol=0, atol=0)
+
+
+def test_a_store_that_is_cut_while_in_use_is_told(tmp_path: Path) -> None:
+    particles = particle_set(tmp_path, noise_images(N, BOX))
+    build(particles, PLAIN, tmp_path / "store")
+    disk = open_store(tmp_path / "store")
+    path = tmp_path / "store" / "coefficients.npy"
+    os.truncate(path, path.stat().st_size - 8)
+    disk.batch(torch.arange(N - 1))
+    with pytest.raises(InputError, match=f"ends within image {N - 1}; it was cut or replaced"):
+        disk.batch(torch.arange(N))

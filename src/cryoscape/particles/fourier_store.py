@@ -241,5 +241,8 @@ def _read_rows(mapped: np.memmap, rows: np.ndarray, n_columns: int) -> np.ndarra
     with FileIO(str(mapped.filename)) as file:
         for place, row in zip(out, rows.tolist(), strict=True):
             file.seek(mapped.offset + row * mapped.strides[0])
-            file.readinto(memoryview(place).cast("B"))
+            if file.readinto(memoryview(place).cast("B")) != place.nbytes:
+                raise InputError(
+                    f"{mapped.filename}: ends within image {row}; it was cut or replaced, preprocess again"
+                )
     return out

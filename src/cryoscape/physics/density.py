@@ -1,15 +1,15 @@
 """Density of an atomic model on a grid: one Gaussian an atom, exact up to Nyquist."""
 
-import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.fft import next_fast_len
 from torch import Tensor
+
+from cryoscape.physics.compiled_loops import compiled
 
 _KERNEL_SIGMA = 1.0
 """Width of the spreading kernel on the fine grid: aliases reach 5e-5 of the signal at Nyquist."""
@@ -94,12 +94,7 @@ def _exchange_kernel(fine: Tensor, wide: int, sigma_voxels: float) -> Float[Tens
     return torch.fft.irfftn(spectrum, s=(wide,) * 3) / _FINER**3
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    loop: Callable[..., None] = numba.njit(nogil=True, cache=True, fastmath=True)(inspect.unwrap(function))
-    return loop
-
-
-@_compiled
+@compiled()
 def _splat(positions, weights, grid, sigma, reach):  # type: ignore[no-untyped-def]
     """Add a Gaussian of unit sum, cut at ``reach`` voxels, at each position (x, y, z) in voxels."""
     width = 2 * reach + 1

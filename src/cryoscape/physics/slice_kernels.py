@@ -4,18 +4,17 @@ Insertion divides the grid, not the images, between threads: each owns a slab of
 so no two threads write the same voxel, no copy of the grid is needed, and the sum has a fixed order.
 """
 
-import inspect
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from cryoscape.physics.compiled_loops import compiled, part_of_loops
 from cryoscape.physics.smooth_kernel import KERNEL_POLYNOMIALS
 
 if TYPE_CHECKING:
@@ -28,22 +27,7 @@ _SIDE_0, _SIDE_2, _SIDE_4, _SIDE_6, _SIDE_8 = KERNEL_POLYNOMIALS[2, ::2].astype(
 _SIDE_1, _SIDE_3, _SIDE_5, _SIDE_7 = KERNEL_POLYNOMIALS[2, 1::2].astype(np.float32)
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile a loop that lets go of the interpreter lock; run-time type checks of tests are peeled off."""
-    loop: Callable[..., None] = numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz"})(
-        inspect.unwrap(function)
-    )
-    return loop
-
-
-def _part_of_loops(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile what compiled loops call, likewise."""
-    return lambda function: numba.njit(nogil=True, cache=True, fastmath=True, **options)(
-        inspect.unwrap(function)
-    )
-
-
-@_compiled
+@compiled(fastmath={"contract", "nsz"})
 def _extract(  # type: ignore[no-untyped-def]
     values, out, rotations, k, half, oversampling, first, last
 ):
@@ -73,7 +57,7 @@ def _extract(  # type: ignore[no-untyped-def]
                     out[b, p, c] = -out[b, p, c]
 
 
-@_compiled
+@compiled(fastmath={"contract", "nsz"})
 def _insert(  # type: ignore[no-untyped-def]
     slices, out, rotations, k, half, oversampling, z_first, z_last
 ):
@@ -109,7 +93,7 @@ def _insert(  # type: ignore[no-untyped-def]
                         out[voxel + 1, c + 1] += fx * imaginary
 
 
-@_part_of_loops(inline="always")
+@part_of_loops(inline=True)
 def _three_weights(t):  # type: ignore[no-untyped-def]
     """Weights of the points at -1, 0 and 1 for an offset t, as `smooth_kernel.kernel_weights`."""
     s = t * t
@@ -119,7 +103,7 @@ def _three_weights(t):  # type: ignore[no-untyped-def]
     return even - odd, centre, even + odd
 
 
-@_part_of_loops()
+@part_of_loops()
 def read_smooth(values, x, y, z, half):  # type: ignore[no-untyped-def]
     """Real and imaginary part of ``values`` (V, 2) at x >= 0."""
     n_yz, n_x = 2 * half + 1, half + 1
@@ -150,7 +134,7 @@ def read_smooth(values, x, y, z, half):  # type: ignore[no-untyped-def]
     return x0 * r0 + x1 * r1 + x2 * r2, x0 * i0 + x1 * i1 + x2 * i2
 
 
-@_compiled
+@compiled(fastmath={"contract", "nsz"})
 def _extract_smooth(values, out, rotations, k, half, oversampling, first, last):  # type: ignore[no-untyped-def]
     for b in range(first, last):
         r = rotations[b]

@@ -135,7 +135,7 @@ def _result(findings: DemoFindings, seconds: float) -> list[Block]:
     )
     verdict = (
         f"The {len(findings.names)} states were recovered: {findings.found.k} groups were found in latent "
-        f"space, and {100 * agree / len(findings.truth):.0f} % of the particles lie in that of their state."
+        f"space, and {agree:,} of {len(findings.truth):,} particles lie in that of their state."
         if score >= GOOD_SCORE
         else f"Agreement is {score:.2f}, below the {GOOD_SCORE} expected of this demonstration: train longer."
     )

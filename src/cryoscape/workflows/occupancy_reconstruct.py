@@ -10,7 +10,7 @@ from jaxtyping import Int
 from cryoscape.engines.run_folder import RunFolder, find_beside
 from cryoscape.errors import InputError
 from cryoscape.workflows.reconstruct import ReconstructRequest, reconstruct
-from cryoscape.workflows.train_states_plan import SUBSPACE_FOLDER
+from cryoscape.workflows.subspace_start import has_finished, subspace_of_run
 
 
 def selection_request(run: Path, selection: Path, output: Path) -> ReconstructRequest:
@@ -78,11 +78,9 @@ def reconstruct_classes(requests: Sequence[ReconstructRequest]) -> None:
 
 def _subspace_of(run: Path) -> Path | None:
     """The run of train_subspace that a run is, or that it started from; None where there is none."""
-    config = RunFolder(run).config()
-    stored = config.get("training", {}).get("subspace")
-    for folder in (run, *([Path(str(stored))] if stored else []), run / SUBSPACE_FOLDER):
+    for folder in (run, subspace_of_run(run, RunFolder(run).config())):
         try:
-            if RunFolder(folder).config().get("engine") == "subspace" and (folder / "weights.pkl").is_file():
+            if RunFolder(folder).config().get("engine") == "subspace" and has_finished(folder):
                 return folder
         except InputError:
             continue

@@ -18,6 +18,7 @@ from cryoscape.engines.run_files import holds_run, remove_run
 from cryoscape.engines.vae.checkpoint import pick_device
 from cryoscape.particles.fourier_store import PreprocessConfig
 from cryoscape.workflows.progress import progress
+from cryoscape.workflows.subspace_start import SubspaceStart, check_same_images, read_subspace
 from cryoscape.workflows.train_manifold_files import (
     EpochWriter,
     Session,
@@ -30,10 +31,8 @@ from cryoscape.workflows.train_manifold_plan import (
     Continuation,
     TrainManifoldRequest,
     check_manifold_request,
-    check_same_images,
     find_continuation,
 )
-from cryoscape.workflows.train_states_plan import SubspaceStart, read_subspace
 from cryoscape.workflows.train_subspace import train_subspace
 from cryoscape.workflows.training_images import FoundImages, find_images, load_images, to_device
 from cryoscape.workflows.training_session import (
@@ -100,7 +99,7 @@ def _train(
     started = time.perf_counter()
     preprocessing = PreprocessConfig(invert=start.invert_data)
     store = to_device(load_images(images, preprocessing, folder, request.lazy), device)
-    check_same_images(request.subspace_folder, start, store)
+    check_same_images(str(request.subspace_folder), start, store)
     seed = start.seed if earlier is None else int(earlier.config.get("seed", start.seed))
     config = ManifoldConfig(
         zdim=request.zdim, epochs=request.epochs, seed=seed if request.seed is None else request.seed

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,14 +23,14 @@ from cryoscape.engines.states.evidence import Evidence
 from cryoscape.engines.vae.results import Encoded
 from cryoscape.particles.fourier_store import FourierStore
 from cryoscape.workflows.progress import format_seconds
+from cryoscape.workflows.subspace_start import SubspaceStart
 from cryoscape.workflows.train_manifold_plan import (
     ENGINE,
     FINISHED_FILE,
     Continuation,
     TrainManifoldRequest,
 )
-from cryoscape.workflows.train_states_plan import SubspaceStart
-from cryoscape.workflows.training_images import dataset_args, fingerprint
+from cryoscape.workflows.training_images import dataset_args, training_record
 from cryoscape.workflows.training_session import LatentShifts
 
 logger = logging.getLogger("cryoscape")
@@ -153,15 +152,7 @@ def write_files(session: Session, **found: Any) -> None:
         model_args={"zdim": session.config.zdim},
         dataset_args=dataset_args(request.source, store, float(store.scale)),
         training={**asdict(session.config), "subspace": str(request.subspace_folder.resolve())},
-        record={
-            "command": list(request.command) or sys.argv,
-            "seed": session.config.seed,
-            "pixel_size_angstrom": store.pixel_size_angstrom or None,
-            "n_images": store.n,
-            "excluded_rows": store.excluded_rows.tolist(),
-            "inputs": [fingerprint(path) for path in inputs if path is not None],
-            **found,
-        },
+        record=training_record(request.command, session.config.seed, store, inputs) | found,
         rows=store.particles.row,
     )
 

@@ -5,16 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cryoscape.engines.latent_table import TABLE_FILE
 from cryoscape.engines.manifold.epochs import read_epoch
-from cryoscape.engines.run_files import RESUME_FILE, holds_run
+from cryoscape.engines.run_files import holds_run
 from cryoscape.engines.run_folder import RunFolder, read_run_config
 from cryoscape.engines.volume_source import engine_name
 from cryoscape.errors import InputError
-from cryoscape.particles.fourier_store import FourierStore
-from cryoscape.workflows.train_states_plan import SUBSPACE_FOLDER, SubspaceStart
+from cryoscape.workflows.subspace_start import SUBSPACE_FOLDER, has_finished, subspace_of_run, was_stopped
 from cryoscape.workflows.train_subspace_plan import TrainSubspaceRequest
 from cryoscape.workflows.training_images import ImageSource
 
@@ -77,9 +74,9 @@ class TrainManifoldRequest:
     def subspace_request(self) -> TrainSubspaceRequest | None:
         """The training that goes before, or goes on; None where its run is there."""
         folder = self.subspace_folder
-        if self.subspace is not None or (self.load is not None and (folder / "weights.pkl").is_file()):
+        if self.subspace is not None or (self.load is not None and has_finished(folder)):
             return None
-        goes_on = self.load is not None and (folder / RESUME_FILE).is_file()
+        goes_on = self.load is not None and was_stopped(folder)
         return TrainSubspaceRequest(
             particles=self.particles,
             outdir=folder,
@@ -120,8 +117,7 @@ class Continuation:
     @property
     def subspace(self) -> Path:
         """The subspace run it started from: where it was, else beside the weights."""
-        stored = Path(str(self.config.get("training", {}).get("subspace", "")))
-        return stored if stored.is_dir() else self.weights.parent / SUBSPACE_FOLDER
+        return subspace_of_run(self.weights.parent, self.config)
 
 
 def check_manifold_request(request: TrainManifoldRequest) -> None:
@@ -171,7 +167,7 @@ def find_continuation(request: TrainManifoldRequest) -> Continuation | None:
     weights = _latest(folder) if request.load == "latest" else Path(request.load)
     if weights is None:
         started = request.subspace_folder
-        if not config and not any((started / name).is_file() for name in (RESUME_FILE, "weights.pkl")):
+        if not (config or was_stopped(started) or has_finished(started)):
             raise InputError(f"{request.outdir}: nothing to continue from; train without --load")
         return None
     found = Continuation(weights, read_epoch(weights), config)
@@ -214,17 +210,3 @@ def _latest(folder: Path) -> Path | None:
             continue
         return run.weights(epoch)
     return None
-
-
-def check_same_images(folder: Path, start: SubspaceStart, store: FourierStore) -> None:
-    """Refuse a subspace of other particles or of another box."""
-    if not np.array_equal(store.particles.row, start.rows):
-        raise InputError(
-            f"{folder}: has {len(start.rows)} particles, the input {store.n}, or others; "
-            "give the same particles and --ind"
-        )
-    if len(start.mask) != store.box_size:
-        raise InputError(
-            f"{folder}: images of {len(start.mask)} px, the input has {store.box_size} px; "
-            "give the same images"
-        )

@@ -1,7 +1,6 @@
 """Find discrete states among particle images and leave a run folder."""
 
 import logging
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,16 +17,21 @@ from cryoscape.engines.vae.checkpoint import pick_device
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
 from cryoscape.workflows.progress import format_seconds
+from cryoscape.workflows.subspace_start import SubspaceStart, check_same_images, read_subspace
 from cryoscape.workflows.train_states_files import StateLine, write_states
 from cryoscape.workflows.train_states_plan import (
     ENGINE,
-    SubspaceStart,
     TrainStatesRequest,
     check_states_request,
-    read_subspace,
 )
 from cryoscape.workflows.train_subspace import train_subspace
-from cryoscape.workflows.training_images import dataset_args, find_images, fingerprint, load_images, to_device
+from cryoscape.workflows.training_images import (
+    dataset_args,
+    find_images,
+    load_images,
+    to_device,
+    training_record,
+)
 from cryoscape.workflows.training_session import folder_of_process, log_to, nothing_left_behind
 
 __all__ = ["TrainStatesRequest", "TrainStatesResult", "train_states"]
@@ -103,16 +107,7 @@ def _fit(
     request: TrainStatesRequest, start: SubspaceStart, store: FourierStore, started: float
 ) -> TrainStatesResult:
     folder = request.outdir
-    if not np.array_equal(store.particles.row, start.rows):
-        raise InputError(
-            f"--from {request.subspace_folder}: has {len(start.rows)} particles, the input {store.n}, or "
-            "others; give the same particles and --ind"
-        )
-    if len(start.mask) != store.box_size:
-        raise InputError(
-            f"--from {request.subspace_folder}: images of {len(start.mask)} px, the input has "
-            f"{store.box_size} px; give the same images"
-        )
+    check_same_images(f"--from {request.subspace_folder}", start, store)
     config = StatesConfig(k=request.k, seed=start.seed if request.seed is None else request.seed)
     logger.info(
         "%d images of %d px, subspace of %d components up to radius %d, seed %d; states: %s",
@@ -165,15 +160,7 @@ def _write_files(
         model_args={"zdim": zdim},
         dataset_args=dataset_args(request.source, store, float(store.scale)),
         training={**asdict(config), "subspace": absolute(request.subspace_folder)},
-        record={
-            "command": list(request.command) or sys.argv,
-            "seed": config.seed,
-            "pixel_size_angstrom": store.pixel_size_angstrom or None,
-            "n_images": store.n,
-            "excluded_rows": store.excluded_rows.tolist(),
-            "inputs": [fingerprint(path) for path in inputs if path is not None],
-            **found,
-        },
+        record=training_record(request.command, config.seed, store, inputs) | found,
         rows=store.particles.row,
     )
 

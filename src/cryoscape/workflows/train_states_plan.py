@@ -1,18 +1,13 @@
-"""What a states training is asked for, and the subspace run it starts from."""
+"""What a states training is asked for."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from cryoscape.engines.linear_maps import read_linear_maps
-from cryoscape.engines.run_files import RESUME_FILE, holds_run
+from cryoscape.engines.run_files import holds_run
 from cryoscape.engines.run_folder import RunFolder
-from cryoscape.engines.subspace.em import Model, fewer_components
 from cryoscape.engines.volume_source import engine_name
 from cryoscape.errors import InputError
-from cryoscape.typing import Rows
+from cryoscape.workflows.subspace_start import SUBSPACE_FOLDER, has_finished, was_stopped
 from cryoscape.workflows.train_subspace_plan import (
     LinearTrainingRequest,
     TrainSubspaceRequest,
@@ -20,7 +15,6 @@ from cryoscape.workflows.train_subspace_plan import (
 )
 
 ENGINE = "states"
-SUBSPACE_FOLDER = "subspace"
 WEIGHTS_FILE = "weights.pkl"
 
 
@@ -48,8 +42,7 @@ class TrainStatesRequest(LinearTrainingRequest):
     def subspace_request(self) -> TrainSubspaceRequest:
         """The training that goes before where no run is given, or goes on."""
         common = {one.name: getattr(self, one.name) for one in fields(LinearTrainingRequest)}
-        goes_on = self.load is not None and (self.subspace_folder / RESUME_FILE).is_file()
-        load = "latest" if goes_on else None
+        load = "latest" if self.load is not None and was_stopped(self.subspace_folder) else None
         return TrainSubspaceRequest(**{**common, "outdir": self.subspace_folder, "load": load})
 
     @property
@@ -57,19 +50,7 @@ class TrainStatesRequest(LinearTrainingRequest):
         """Whether the subspace is there: given, or left by a run that goes on."""
         if self.subspace is not None:
             return True
-        return self.load is not None and (self.subspace_folder / WEIGHTS_FILE).is_file()
-
-
-@dataclass(frozen=True, eq=False)
-class SubspaceStart:
-    """A finished subspace run: its model up to a radius, mask (D, D, D) and rows of its particles."""
-
-    model: Model
-    radius: int
-    mask: Tensor
-    seed: int
-    invert_data: bool
-    rows: Rows
+        return self.load is not None and has_finished(self.subspace_folder)
 
 
 def check_states_request(request: TrainStatesRequest) -> None:
@@ -98,9 +79,8 @@ def _check_goes_on(request: TrainStatesRequest) -> None:
             "--force"
         )
     began = holds_run(outdir)
-    if not began and not any(
-        (request.subspace_folder / name).is_file() for name in (RESUME_FILE, WEIGHTS_FILE)
-    ):
+    subspace = request.subspace_folder
+    if not (began or was_stopped(subspace) or has_finished(subspace)):
         raise InputError(f"{outdir}: nothing to continue from; train without --load")
     if not began:
         return
@@ -118,40 +98,3 @@ def _check_goes_on(request: TrainStatesRequest) -> None:
                 f"{folder.path}: cannot continue with another {flag}: {before} there, {now} here; use the "
                 "same one, or train anew with --force"
             )
-
-
-def read_subspace(folder: Path, device: torch.device) -> SubspaceStart:
-    """The model of a finished subspace run.
-
-    Raises
-    ------
-    InputError : no such run, not finished, of another engine, or without what learning leaves.
-    """
-    run = RunFolder(folder)
-    config = run.config()
-    if engine_name(config) != "subspace":
-        raise InputError(
-            f"--from {folder}: holds a run of train_{engine_name(config)}, expected one of train_subspace"
-        )
-    weights = read_linear_maps(run.weights(None), run.pixel_size_angstrom() or 1.0)
-    found = run.record().get("result", {})
-    missing = {"maps", "power", "noise", "contrast_spread", "mask"} - set(weights.state)
-    if missing or "radius" not in found:
-        raise InputError(f"--from {folder}: lacks the state of its training; run train_subspace again")
-    if weights.maps.zdim < 1:
-        raise InputError(
-            f"--from {folder}: no differences between particles were found; give --zdim to train_subspace"
-        )
-    state = {
-        name: value.to(device) if isinstance(value, Tensor) else value
-        for name, value in weights.state.items()
-    }
-    model = Model(state["maps"], state["power"], state["noise"], float(state["contrast_spread"]))
-    return SubspaceStart(
-        model=fewer_components(model, weights.maps.zdim),
-        radius=int(found["radius"]),
-        mask=state["mask"],
-        seed=int(config.get("seed", 0)),
-        invert_data=bool(config["dataset_args"].get("invert_data", True)),
-        rows=run.original_rows(int(run.record()["n_images"])),
-    )

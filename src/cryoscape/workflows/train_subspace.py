@@ -1,7 +1,6 @@
 """Learn a linear subspace of maps from particle images and leave a run folder."""
 
 import logging
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,7 +34,13 @@ from cryoscape.workflows.train_subspace_plan import (
     training_section,
     with_room,
 )
-from cryoscape.workflows.training_images import dataset_args, find_images, fingerprint, load_images, to_device
+from cryoscape.workflows.training_images import (
+    dataset_args,
+    find_images,
+    load_images,
+    to_device,
+    training_record,
+)
 from cryoscape.workflows.training_session import (
     StoppedBySignal,
     catch_signals,
@@ -196,15 +201,7 @@ def _write_files(
         model_args={"zdim": zdim},
         dataset_args=dataset_args(request.source, store, float(store.scale)),
         training=training_section(request, plan.config),
-        record={
-            "command": list(request.command) or sys.argv,
-            "seed": plan.config.seed,
-            "pixel_size_angstrom": store.pixel_size_angstrom or None,
-            "n_images": store.n,
-            "excluded_rows": store.excluded_rows.tolist(),
-            "inputs": [fingerprint(path) for path in inputs if path is not None],
-            **found,
-        },
+        record=training_record(request.command, plan.config.seed, store, inputs) | found,
         rows=store.particles.row,
     )
 

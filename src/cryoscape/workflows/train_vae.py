@@ -1,7 +1,6 @@
 """Train the variational autoencoder on particle images and leave a run folder."""
 
 import logging
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,9 +28,9 @@ from cryoscape.workflows.training_images import (
     ImageSource,
     dataset_args,
     find_images,
-    fingerprint,
     load_images,
     to_device,
+    training_record,
 )
 from cryoscape.workflows.training_plan import (
     TrainingPlan,
@@ -153,14 +152,7 @@ def _write_files(request: TrainVaeRequest, trainer: Trainer, model: ModelConfig,
         model,
         dataset_args=dataset_args(_source(request), store, float(trainer.norm_std)),
         training={**asdict(config), "preset": request.preset},
-        record={
-            "command": list(request.command) or sys.argv,
-            "seed": config.seed,
-            "pixel_size_angstrom": store.pixel_size_angstrom or None,
-            "n_images": store.n,
-            "excluded_rows": store.excluded_rows.tolist(),
-            "inputs": [fingerprint(path) for path in inputs],
-        },
+        record=training_record(request.command, config.seed, store, inputs),
         rows=store.particles.row,
     )
 

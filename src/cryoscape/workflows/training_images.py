@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,20 @@ def to_device(store: FourierStore, device: torch.device) -> FourierStore:
         )
         return store
     return store.to(device)
+
+
+def training_record(
+    command: Sequence[str], seed: int, store: FourierStore, inputs: Iterable[Path | None]
+) -> dict[str, Any]:
+    """What run.json tells of every training: how it was called, on which images, and from which files."""
+    return {
+        "command": list(command) or sys.argv,
+        "seed": seed,
+        "pixel_size_angstrom": store.pixel_size_angstrom or None,
+        "n_images": store.n,
+        "excluded_rows": store.excluded_rows.tolist(),
+        "inputs": [fingerprint(path) for path in inputs if path is not None],
+    }
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

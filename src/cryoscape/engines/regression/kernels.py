@@ -4,26 +4,16 @@ Sums are (M, 2, V, R, 3): of each map, half set, voxel and ring, CTF x residual 
 over the noise. Loops over images or voxels are shared between threads; no two write the same number.
 """
 
-import inspect
 import math
-from collections.abc import Callable
 
-import numba
 import numpy as np
 
-from cryoscape.engines.subspace.kernels import read_packed
+from cryoscape.engines.subspace.kernels import place_of, read_packed
+from cryoscape.physics.compiled_loops import compiled
 from cryoscape.physics.slice_kernels import read_smooth
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile a loop that lets go of the interpreter lock; run-time type checks of tests are peeled off."""
-    loop: Callable[..., None] = numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False)(
-        inspect.unwrap(function)
-    )
-    return loop
-
-
-@_compiled
+@compiled()
 def residuals(  # type: ignore[no-untyped-def]
     mean, bases, data, ctf, weight, rotations, k, t, half, oversampling, values, voxels, first, last
 ):
@@ -41,11 +31,7 @@ def residuals(  # type: ignore[no-untyped-def]
     for b in range(first, last):
         r = rotations[b]
         for p in range(k.shape[0]):
-            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
-            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
-            sign = one
-            if x < 0:
-                x, y, z, sign = -x, -y, -z, -one
+            x, y, z, sign = place_of(k[p], r, oversampling)
             real, imaginary = read_smooth(mean, x, y, z, half)
             real, imaginary = real * t[b, 0], imaginary * t[b, 0]
             read_packed(bases, x, y, z, half, one, read)
@@ -61,7 +47,7 @@ def residuals(  # type: ignore[no-untyped-def]
             voxels[b, p] = (plane * n_yz + ny + half) * n_x + nx
 
 
-@_compiled
+@compiled()
 def accumulate(values, images, voxels, places, n_places, sums, which, first, last):  # type: ignore[no-untyped-def]
     """Add pixels [first, last) of a list sorted by voxel to the ``sums`` of half set ``which``.
 
@@ -77,7 +63,7 @@ def accumulate(values, images, voxels, places, n_places, sums, which, first, las
                 row[c] += values[i, c]
 
 
-@_compiled
+@compiled()
 def nest(sums, first, last):  # type: ignore[no-untyped-def]
     """Turn rings of voxels [first, last) of ``sums`` (2, V, R, 3) into discs: each with all within it."""
     for h in range(sums.shape[0]):
@@ -87,7 +73,7 @@ def nest(sums, first, last):  # type: ignore[no-untyped-def]
                     sums[h, v, ring, c] += sums[h, v, ring - 1, c]
 
 
-@_compiled
+@compiled()
 def common(sums, shell, out, first, last):  # type: ignore[no-untyped-def]
     """Add to ``out`` (R, S, 2) the products of the half sets' residuals, and of their weights, a shell."""
     for v in range(first, last):
@@ -100,7 +86,7 @@ def common(sums, shell, out, first, last):  # type: ignore[no-untyped-def]
             out[ring, s, 1] += a[2] * b[2]
 
 
-@_compiled
+@compiled()
 def filtered(sums, shell, position, precision, choice, spectrum, first, last):  # type: ignore[no-untyped-def]
     """Put the Wiener-filtered sums (H, V, R, 3) of the half sets, added, at their ``position`` of the grid.
 
@@ -123,7 +109,7 @@ def filtered(sums, shell, position, precision, choice, spectrum, first, last):  
         spectrum[position[v], 1] = imaginary / weight
 
 
-@_compiled
+@compiled()
 def gains(sums, shell, precision, choice, out, first, last):  # type: ignore[no-untyped-def]
     """Add to ``out`` (S, 2) the gains weight / (weight + precision) of `filtered`, and how many they are."""
     for v in range(first, last):
@@ -138,7 +124,7 @@ def gains(sums, shell, precision, choice, out, first, last):  # type: ignore[no-
             out[s, 0] += weight / (weight + precision[s])
 
 
-@_compiled
+@compiled()
 def explained(sums, disc, shell, position, spectrum, out, first, last):  # type: ignore[no-untyped-def]
     """Add to ``out`` (S, 2): D* X and n |X|^2 for a correction X on the grid and sums (V, R, 3) of images."""
     for v in range(first, last):

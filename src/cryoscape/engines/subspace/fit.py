@@ -135,12 +135,10 @@ class SubspaceFit:
         if (self.place.level, self.place.whole) != (place.level, place.whole):
             self._enter()
         if self.place.level > place.level:
-            fresh = self.place.fresh
-            self.model = (
-                first_model(self.images, self.support, self.config)
-                if fresh
-                else in_box_of(self.support, self.model)
-            )
+            if self.place.fresh:
+                self.model = first_model(self.images, self.support, self.config)
+            else:
+                self.model = in_box_of(self.support, self.model)
         return done.held_out_information
 
     def seconds_left(self, seconds: float) -> float | None:

@@ -6,34 +6,29 @@ components run over neighbouring numbers; the mean map has a grid of its own and
 threads write the same number.
 """
 
-import inspect
 import math
-from collections.abc import Callable
-from typing import Any
 
-import numba
 import numpy as np
 
+from cryoscape.physics.compiled_loops import compiled, part_of_loops
 from cryoscape.physics.slice_kernels import read_smooth
 
 LANES = 8
 """Voxels solved side by side: as many double precision numbers as the widest registers hold."""
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile a loop that lets go of the interpreter lock; run-time type checks of tests are peeled off."""
-    loop: Callable[..., None] = numba.njit(nogil=True, cache=True, fastmath=True, boundscheck=False)(
-        inspect.unwrap(function)
-    )
-    return loop
+@part_of_loops(inline=True)
+def place_of(k, r, oversampling):  # type: ignore[no-untyped-def]
+    """Place of a pixel on the grid, (x, y, z, sign): its opposite, with sign -1, where x would be below 0."""
+    u, v = k[0] * oversampling, k[1] * oversampling
+    x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
+    sign = np.float32(1)
+    if x < 0:
+        x, y, z, sign = -x, -y, -z, -sign
+    return x, y, z, sign
 
 
-def _part_of_loops(function: Callable[..., Any]) -> Any:
-    """Compile what compiled loops call, likewise."""
-    return numba.njit(nogil=True, cache=True, boundscheck=False, inline="always")(inspect.unwrap(function))
-
-
-@_part_of_loops
+@part_of_loops(inline=True)
 def read_packed(bases, x, y, z, half, w, read):  # type: ignore[no-untyped-def]
     """Trilinear values of ``bases`` (V, 2q) at x >= 0, times w, into ``read`` (2q,)."""
     n_yz, n_x = 2 * half + 1, half + 1
@@ -53,7 +48,7 @@ def read_packed(bases, x, y, z, half, w, read):  # type: ignore[no-untyped-def]
         read[j] = left + fx * (right - left)
 
 
-@_compiled
+@compiled()
 def project(mean, bases, rotations, k, half, oversampling, out, first, last):  # type: ignore[no-untyped-def]
     """Central slices ``out`` (B, P, q + 1, 2) of mean (V, 2) and bases (V, 2q)."""
     q, one = bases.shape[1] // 2, np.float32(1)
@@ -61,11 +56,7 @@ def project(mean, bases, rotations, k, half, oversampling, out, first, last):  #
     for b in range(first, last):
         r = rotations[b]
         for p in range(k.shape[0]):
-            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
-            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
-            sign = one
-            if x < 0:
-                x, y, z, sign = -x, -y, -z, -one
+            x, y, z, sign = place_of(k[p], r, oversampling)
             real, imaginary = read_smooth(mean, x, y, z, half)
             read_packed(bases, x, y, z, half, one, read)
             out[b, p, 0, 0], out[b, p, 0, 1] = real, sign * imaginary
@@ -73,7 +64,7 @@ def project(mean, bases, rotations, k, half, oversampling, out, first, last):  #
                 out[b, p, 1 + j, 0], out[b, p, 1 + j, 1] = read[j], sign * read[q + j]
 
 
-@_compiled
+@compiled()
 def moments(  # type: ignore[no-untyped-def]
     mean, bases, data, ctf, weight, rotations, k, half, oversampling, out, seen, first, last
 ):
@@ -83,17 +74,12 @@ def moments(  # type: ignore[no-untyped-def]
     """
     keep = len(seen) > 0
     q, n_pixels = bases.shape[1] // 2, k.shape[0]
-    one = np.float32(1)
     rows = np.empty((2 * n_pixels, q + 2), np.float32)
     read = np.empty(2 * q, np.float32)
     for b in range(first, last):
         r = rotations[b]
         for p in range(n_pixels):
-            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
-            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
-            sign = one
-            if x < 0:
-                x, y, z, sign = -x, -y, -z, -one
+            x, y, z, sign = place_of(k[p], r, oversampling)
             w = ctf[b, p] * weight[p]
             real, imaginary = read_smooth(mean, x, y, z, half)
             imaginary *= sign
@@ -109,7 +95,7 @@ def moments(  # type: ignore[no-untyped-def]
         out[b] = np.dot(rows.T, rows)
 
 
-@_compiled
+@compiled()
 def locate(  # type: ignore[no-untyped-def]
     data,
     ctf,
@@ -134,15 +120,11 @@ def locate(  # type: ignore[no-untyped-def]
     """
     n_yz, n_x = 2 * half + 1, half + 1
     depth = slab_last - slab_first
-    one, near = np.float32(1), np.float32(0.5)
+    near = np.float32(0.5)
     for b in range(first, last):
         r = rotations[b]
         for p in range(k.shape[0]):
-            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
-            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
-            sign = one
-            if x < 0:
-                x, y, z, sign = -x, -y, -z, -one
+            x, y, z, sign = place_of(k[p], r, oversampling)
             nx, ny, nz = math.floor(x + near), math.floor(y + near), math.floor(z + near)
             if abs(nz) < slab_first or abs(nz) >= slab_last:
                 voxels[b, p] = -1
@@ -157,7 +139,7 @@ def locate(  # type: ignore[no-untyped-def]
             values[b, p, 4] = squared
 
 
-@_part_of_loops
+@part_of_loops(inline=True)
 def _opposite(voxel, n_x, n_yz, half, depth, slab_first):  # type: ignore[no-untyped-def]
     """Index in a slab of the voxel at the negative of one at x = 0."""
     plane, y = voxel // (n_yz * n_x), voxel // n_x % n_yz
@@ -167,7 +149,7 @@ def _opposite(voxel, n_x, n_yz, half, depth, slab_first):  # type: ignore[no-unt
     return (opposite * n_yz + 2 * half - y) * n_x
 
 
-@_compiled
+@compiled()
 def count_pixels(voxels, n_x, n_yz, half, depth, slab_first, bucket, counts, first, last):  # type: ignore[no-untyped-def]
     """Count in ``counts`` (G,) the pixels of images [first, last) by groups of ``bucket`` voxels."""
     for b in range(first, last):
@@ -180,7 +162,7 @@ def count_pixels(voxels, n_x, n_yz, half, depth, slab_first, bucket, counts, fir
                 counts[_opposite(voxel, n_x, n_yz, half, depth, slab_first) // bucket] += 1
 
 
-@_compiled
+@compiled()
 def sort_pixels(  # type: ignore[no-untyped-def]
     values,
     voxels,
@@ -220,7 +202,7 @@ def sort_pixels(  # type: ignore[no-untyped-def]
                     sorted_values[at, c] = values[b, p, c] if c % 2 == 0 else -values[b, p, c]
 
 
-@_compiled
+@compiled()
 def normal_equations(values, images, places, t, tt, sums, first, last):  # type: ignore[no-untyped-def]
     """Add pixels [first, last) of the sorted list to their voxels of ``sums`` (V, 2n + m).
 
@@ -241,7 +223,7 @@ def normal_equations(values, images, places, t, tt, sums, first, last):  # type:
             left[j] += squared * twice[j]
 
 
-@_compiled
+@compiled()
 def solve_voxels(sums, precision, shell, used, n, spectrum, variance, first, last):  # type: ignore[no-untyped-def]
     """Solve (left + diagonal precision of the shell) x = right at voxels ``used`` [first, last) by Cholesky.
 

@@ -34,7 +34,7 @@ class PassResult:
     Attributes
     ----------
     posterior : of the images looked at, by the maps of their own half set.
-    noise : (S,) variance a shell.
+    noise : (S,) variance a shell; as `held_out_information`, 0 where not all maps are solved for.
     equations : sums of each half set; empty where not asked for.
     held_out_information : nats an image, of a sample of images under the maps of the other half set.
     """
