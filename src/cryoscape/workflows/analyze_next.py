@@ -1,11 +1,13 @@
 """What can be done with a latent space: commands to type, with the names of this run filled in."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from cryoscape.engines.run_folder import LoadedRun
 from cryoscape.particles.store import is_store
 from cryoscape.workflows.analyze_results import Results
+from cryoscape.workflows.reconstruct import ReconstructRequest
 from cryoscape.workflows.report import ReportCommands
 
 
@@ -33,20 +35,21 @@ def next_steps(run: LoadedRun, results: Results, folder: Path) -> ReportCommands
         ("Group states by the likeness of their maps", ["analyze_landscape", *which]),
     ]
     images = _images(run)
-    if run.engine == "subspace" and images:
-        points = str(folder / results.kmeans.folder / "z_values.txt")
-        words = ["reconstruct", *images, "--run", str(path), "--zfile", points, "-o", "maps"]
-        lines.insert(3, ("Reconstruct the clusters from images, with half maps and FSC of each", words))
+    if run.engine == "subspace" and images is not None:
+        points = folder / results.kmeans.folder / "z_values.txt"
+        task = "Reconstruct the clusters from images, with half maps and FSC of each"
+        lines.insert(3, (task, replace(images, run=path, zfile=points).words()[1:]))
     return ReportCommands([(task, shlex.join(["cryoscape", *words])) for task, words in lines])
 
 
-def _images(run: LoadedRun) -> list[str]:
-    """The images the run was trained on, as an argument and options; none for those of a store."""
+def _images(run: LoadedRun) -> ReconstructRequest | None:
+    """A reconstruction from the images the run was trained on; none from those of a store."""
     known = run.config.get("dataset_args", {})
     particles = known.get("particles")
     if not particles or is_store(Path(particles)):
-        return []
-    words = [str(particles)]
-    for name in ("poses", "ctf", "datadir"):
-        words += [f"--{name}", str(known[name])] if known.get(name) else []
-    return words if known.get("invert_data", True) else [*words, "--uninvert-data"]
+        return None
+    poses, ctf, datadir = (
+        Path(str(known[name])) if known.get(name) else None for name in ("poses", "ctf", "datadir")
+    )
+    inverted = bool(known.get("invert_data", True))
+    return ReconstructRequest(Path(particles), Path("maps"), poses, ctf, datadir=datadir, invert=inverted)

@@ -38,14 +38,7 @@ def selection_request(run: Path, selection: Path, output: Path) -> ReconstructRe
 
 def command_of(request: ReconstructRequest) -> str:
     """The same as a line for a terminal."""
-    words = ["cryoscape", "reconstruct", str(request.particles)]
-    for flag in ("poses", "ctf", "datadir", "run", "ind"):
-        value = getattr(request, flag)
-        if value is not None:
-            words += [f"--{flag}", str(value)]
-    if not request.invert:
-        words.append("--uninvert-data")
-    return shlex.join([*words, "-o", str(request.output)])
+    return shlex.join(request.words())
 
 
 def class_folder(folder: Path, k: int, n_particles: int) -> Path:

@@ -44,6 +44,17 @@ class ReconstructRequest:
     datadir: Path | None = None
     invert: bool = True
 
+    def words(self) -> list[str]:
+        """The command line that asks for this, for reports and logs."""
+        words = ["cryoscape", "reconstruct", str(self.particles)]
+        for flag in ("poses", "ctf", "datadir", "run", "zfile", "ind"):
+            value = getattr(self, flag)
+            if value is not None:
+                words += [f"--{flag}", str(value)]
+        if not self.invert:
+            words.append("--uninvert-data")
+        return [*words, "-o", str(self.output)]
+
 
 def reconstruct(request: ReconstructRequest) -> tuple[ReconstructedMap, ...]:
     """Make the maps and write them; of a selection without a run, by plain back-projection.
