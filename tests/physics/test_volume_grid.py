@@ -38,6 +38,15 @@ def test_there_and_back() -> None:
     torch.testing.assert_close(grid_to_volume(values, grid, 7, False), volume, atol=1e-12, rtol=0)
 
 
+def test_a_map_known_to_lie_in_a_region_needs_no_more_than_that() -> None:
+    grid, region = FourierGrid(7, 3), (slice(1, 5), slice(2, 7), slice(0, 3))
+    volume = torch.zeros(7, 7, 7, dtype=torch.float64)
+    volume[region] = noise_volume(7)[region]
+    values = volume_to_grid(volume, grid, False)
+    torch.testing.assert_close(volume_to_grid(noise_volume(7), grid, False, region), values)
+    torch.testing.assert_close(grid_to_volume(values, grid, 7, False, region), volume, atol=1e-12, rtol=0)
+
+
 def test_both_corrections_divide_by_the_window_of_interpolation() -> None:
     volume = noise_volume(7)
     grid = FourierGrid(7, 3)

@@ -14,7 +14,7 @@ from cryoscape.workflows.analyze import AnalyzeOptions, analyze
 from cryoscape.workflows.eval_vol import EvalVolRequest, eval_vol
 from cryoscape.workflows.reconstruct import ReconstructRequest, reconstruct
 from cryoscape.workflows.reconstruct_files import BESIDE_MAP
-from cryoscape.workflows.regressed_maps import preprocessing_of
+from cryoscape.workflows.regressed_maps import images_of, preprocessing_of, regression_of
 from linear_run import BOX, PIXEL_SIZE_ANGSTROM, ZDIM, N, write_linear_run
 from particle_files import noise_images, random_rotations, write_poses_pickle, write_stack
 
@@ -84,6 +84,17 @@ def test_analyze_writes_half_maps_and_a_table_a_folder(run: Path, tmp_path: Path
 def test_images_are_treated_as_in_training(run: Path) -> None:
     found = preprocessing_of(load_run(run))
     assert (found.invert, found.window, found.window_radius) == (True, True, 0.8)
+
+
+def test_half_sets_stay_those_of_the_run_where_an_image_is_missing(run: Path, tmp_path: Path) -> None:
+    images = noise_images(2 * N, BOX)
+    images[6] = 1.0  # constant, so left out: the fourth image of the run
+    write_stack(tmp_path / "images.mrcs", images)
+    loaded = load_run(run)
+    made = regression_of(loaded, images_of(loaded), preprocessing_of(loaded), tmp_path, PIXEL_SIZE_ANGSTROM)
+    assert made.store.particles.row.tolist() == [row for row in loaded.original_rows if row not in (4, 6)]
+    assert made.store.halves()[2:].tolist() == [0, 1] * (N // 2 - 2)
+    assert len(made.regression.z) == N - 2
 
 
 def test_missing_images_and_other_engines_are_refused_before_anything_is_written(

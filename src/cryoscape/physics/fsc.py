@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from cryoscape.physics.masks import soft_mask_from_map, soft_sphere
+from cryoscape.physics.masks import cosine_edge, distance_from_density, soft_sphere
 
 RANDOMISE_BELOW = 0.8
 """Phases are randomised from the shell where the unmasked curve first falls below this, as in RELION."""
@@ -107,8 +107,9 @@ def half_map_curves(
     sphere = soft_sphere(box, 0.85 * box / 2, max(3.0, 0.05 * box), half_a.device).to(half_a)
     unmasked = fourier_shell_correlation(half_a, half_b)
     inside = ((half_a + half_b) / 2 if reference is None else reference) * sphere
-    loose_mask = density_mask(inside, pixel_size_angstrom, *_LOOSE_ANGSTROM)
-    tight_mask = density_mask(inside, pixel_size_angstrom, *_TIGHT_ANGSTROM) if mask is None else mask
+    distance = _distance_from_density(inside, pixel_size_angstrom)
+    loose_mask = _mask_about(distance, pixel_size_angstrom, *_LOOSE_ANGSTROM)
+    tight_mask = _mask_about(distance, pixel_size_angstrom, *_TIGHT_ANGSTROM) if mask is None else mask
     tight = masked_correlation(half_a, half_b, tight_mask, unmasked, randomise_from, seed)
     return FscCurves(
         unmasked=unmasked,
@@ -177,13 +178,27 @@ def density_mask(
     The map is low-passed to 15 angstrom (or 4 pixels); density above half of its 99.9th percentile is
     dilated, then falls off by a raised cosine (at least 3 pixels wide).
     """
-    box = volume.shape[-1]
+    distance = _distance_from_density(volume, pixel_size_angstrom)
+    return _mask_about(distance, pixel_size_angstrom, dilation_angstrom, edge_angstrom)
+
+
+def _distance_from_density(
+    volume: Float[Tensor, "z y x"], pixel_size_angstrom: float
+) -> Float[Tensor, "z y x"]:
     cutoff = max(_MASK_RESOLUTION_ANGSTROM, 4 * pixel_size_angstrom)
-    smooth = low_pass(volume, box * pixel_size_angstrom / cutoff)
-    values = smooth.flatten().sort().values
-    threshold = float(values[int(0.999 * (len(values) - 1))]) / 2
+    smooth = low_pass(volume, volume.shape[-1] * pixel_size_angstrom / cutoff)
+    high = smooth.flatten().kthvalue(1 + int(0.999 * (smooth.numel() - 1))).values
+    return distance_from_density(smooth, float(high) / 2)
+
+
+def _mask_about(
+    distance: Float[Tensor, "z y x"],
+    pixel_size_angstrom: float,
+    dilation_angstrom: float,
+    edge_angstrom: float,
+) -> Float[Tensor, "z y x"]:
     edge_px = max(3.0, edge_angstrom / pixel_size_angstrom)
-    return soft_mask_from_map(smooth, threshold, dilation_angstrom / pixel_size_angstrom, edge_px)
+    return cosine_edge(distance - dilation_angstrom / pixel_size_angstrom, edge_px)
 
 
 def low_pass(volume: Float[Tensor, "*batch z y x"], radius: float) -> Float[Tensor, "*batch z y x"]:

@@ -42,8 +42,12 @@ def soft_mask_from_map(
     1 within ``dilation_px`` voxels (Euclidean distance) of the density, raised cosine to 0 over ``edge_px``
     beyond. All zeros if nothing is above the threshold.
     """
+    return cosine_edge(distance_from_density(volume, threshold) - dilation_px, edge_px)
+
+
+def distance_from_density(volume: Float[Tensor, "z y x"], threshold: float) -> Float[Tensor, "z y x"]:
+    """Return how far, in voxels, the nearest density above ``threshold`` is; infinite where there is none."""
     inside = (volume > threshold).cpu().numpy()
     if not inside.any():
-        return torch.zeros_like(volume)
-    distance = torch.from_numpy(ndimage.distance_transform_edt(~inside).astype(np.float32))
-    return cosine_edge(distance - dilation_px, edge_px).to(volume)
+        return torch.full_like(volume, torch.inf)
+    return torch.from_numpy(ndimage.distance_transform_edt(~inside).astype(np.float32)).to(volume)

@@ -73,6 +73,12 @@ class FourierGrid:
         squared = axis[:, None, None] + axis[None, :, None] + x[None, None, :]
         return squared.sqrt().reshape(-1) / self.oversampling
 
+    def inside(self, device: torch.device | str | None = None) -> Bool[Tensor, " v"]:
+        """Return whether |k| of each voxel is at most ``max_radius``, shape (V,)."""
+        axis = torch.arange(-self.half, self.half + 1, device=device) ** 2
+        left = (self.max_radius * self.oversampling) ** 2 - axis[:, None] - axis[None, :]
+        return (axis[self.half :] <= left[..., None]).reshape(-1)
+
 
 @dataclass(frozen=True)
 class Corners:

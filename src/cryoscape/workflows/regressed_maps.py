@@ -1,11 +1,13 @@
 """Regression of a run: its particles in given images, or in those it was trained on, ready to make maps."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
@@ -15,8 +17,11 @@ from cryoscape.engines.subspace.config import SubspaceConfig
 from cryoscape.engines.subspace.start import whole_mask
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
+from cryoscape.workflows.subspace_start import half_models_of
 from cryoscape.workflows.train_subspace_plan import read_mask
 from cryoscape.workflows.training_images import FoundImages, ImageSource, find_images, load_images
+
+logger = logging.getLogger("cryoscape")
 
 MapsFrom = Literal["decoder", "regression"]
 """What maps are made of: what the model predicts, or the particles near each point as its correction."""
@@ -112,12 +117,27 @@ def regression_of(
     maps, latents = linear_maps_of(run), run.latents
     if latents is None:
         raise InputError(f"{run.folder.path}: no table of latents")
-    store = load_images(images, preprocessing, folder, False)
-    kept = np.isin(run.original_rows, store.particles.row)
-    store = store.select_original(run.original_rows[kept])
+    there = run.original_rows[np.isin(run.original_rows, images.particles.row)]
+    store = load_images(images.of_rows(there), preprocessing, folder, False)
+    kept = _whole_pairs(np.isin(run.original_rows, store.particles.row))
+    if kept.sum() < store.n:
+        store = store.select_original(run.original_rows[kept])
+    halves = half_models_of(run.folder.path)
+    if halves is None:
+        logger.warning(
+            "%s: of a version that did not keep what each half set learned; half maps will seem to agree "
+            "better than they do: run train_subspace again",
+            run.folder.path,
+        )
     mask = _mask(run, store, maps.box_size)
-    regression = Regression(store, _rows_of(latents, kept), maps, mask)
+    regression = Regression(store, _rows_of(latents, kept), maps, mask, halves)
     return RunRegression(regression, store, run_pixel_size_angstrom * maps.box_size / store.box_size)
+
+
+def _whole_pairs(kept: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Without those whose neighbour is missing, so that half sets stay those of the run: even and odd."""
+    pairs = np.all(kept[: len(kept) // 2 * 2].reshape(-1, 2), axis=1)
+    return np.concatenate([np.repeat(pairs, 2), kept[2 * len(pairs) :]])
 
 
 def _mask(run: LoadedRun, store: FourierStore, run_box: int) -> torch.Tensor:

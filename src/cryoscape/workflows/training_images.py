@@ -18,6 +18,7 @@ from cryoscape.particles.readers import load_particles
 from cryoscape.particles.stack import ImageStack
 from cryoscape.particles.store import HEADER_NAME, build_store, is_store, open_store
 from cryoscape.physics.grids import half_plane
+from cryoscape.typing import Rows
 from cryoscape.workflows.progress import progress
 
 logger = logging.getLogger("cryoscape")
@@ -51,6 +52,16 @@ class FoundImages:
     def box_size(self) -> int:
         """Side of the images in pixels, even."""
         return self.images.box_size
+
+    def of_rows(self, rows: Rows) -> "FoundImages":
+        """Those with these rows of the original input, in that order; InputError where one is not there."""
+        if isinstance(self.images, FourierStore):
+            store = self.images.select_original(rows)
+            return FoundImages(store.particles, store)
+        particles = self.particles.select_original(rows)
+        if particles.images is None:
+            raise InputError(f"{particles.source}: names no image files")
+        return FoundImages(particles, ImageStack(self.images.files, particles.images))
 
 
 def find_images(source: ImageSource) -> FoundImages:

@@ -11,7 +11,7 @@ from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.regression.correction import Corrector
 from cryoscape.engines.regression.fit import RegressedMap, Regression
 from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
-from cryoscape.engines.subspace.equations import NormalEquations
+from cryoscape.engines.regression.voxels import Voxels
 from cryoscape.engines.subspace.start import support_at
 from cryoscape.engines.subspace.support import change_box
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
@@ -126,26 +126,36 @@ def test_rings_are_numbered_from_the_point_outwards() -> None:
 def _sums(signal: float, seed: int, n_images: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Sums of two half sets as images would leave them: weight a voxel, and a smooth map in its noise."""
     support = support_at(MASK, BOX // 2 - 1)
-    positions = NormalEquations(support.grid, 0, support.grid.zeros(1)).positions()
-    truth = support.to_grid((signal * BENT * MASK)[None])[:, 0]
+    voxels = Voxels.of(support)
+    truth = support.to_grid((signal * BENT * MASK)[None])[:, 0][voxels.position]
     weight = n_images / 100
-    sums = torch.zeros(2, len(positions), 1, 3)
-    real = positions >= 0
+    sums = torch.zeros(2, len(voxels), 1, 3)
     generator = torch.Generator().manual_seed(seed)
     for half in range(2):
-        noise = torch.randn(int(real.sum()), 2, generator=generator) * (weight / 2) ** 0.5
-        sums[half, real, 0, :2] = weight * truth[positions[real]] + noise
-        sums[half, real, 0, 2] = weight
+        noise = torch.randn(len(voxels), 2, generator=generator) * (weight / 2) ** 0.5
+        sums[half, :, 0, :2] = weight * truth + noise
+        sums[half, :, 0, 2] = weight
     return sums, torch.full((2, 1), float(n_images))
+
+
+def test_sums_are_kept_of_each_voxel_within_the_radius_once() -> None:
+    support = support_at(MASK, BOX // 2 - 1)
+    voxels, grid = Voxels.of(support), support.grid
+    assert sorted(voxels.position) == torch.nonzero(support.shell >= 0)[:, 0].tolist()
+    np.testing.assert_array_equal(voxels.shell, support.shell[voxels.position])
+    # voxel (x, y, z) = (3, -5, -7) is on plane half + 1 + 7 of sums, those of z >= 0 come first
+    index = ((grid.half + 1 + 7) * grid.n_yz - 5 + grid.half) * grid.n_x + 3
+    position = ((-7 + grid.half) * grid.n_yz - 5 + grid.half) * grid.n_x + 3
+    assert voxels.position[voxels.number[index]] == position
 
 
 def test_what_both_half_sets_see_is_found_and_noise_is_not() -> None:
     support = support_at(MASK, BOX // 2 - 1)
-    found = Corrector.of(support).correct(*_sums(1.0, 0, 1000))
+    found = Corrector(support, Voxels.of(support)).correct(*_sums(1.0, 0, 1000))
     expected = BENT * MASK
     error = (found.maps - expected).norm() / (3**0.5 * expected.norm())
     assert float(error) < 0.25
-    empty = Corrector.of(support).correct(*_sums(0.0, 1, 1000))
+    empty = Corrector(support, Voxels.of(support)).correct(*_sums(0.0, 1, 1000))
     assert float(empty.maps.norm()) < 0.1 * float(found.maps.norm())
 
 
@@ -153,7 +163,7 @@ def test_half_maps_of_noise_share_nothing() -> None:
     support = support_at(MASK, BOX // 2 - 1)
     products = []
     for seed in range(12):
-        maps = Corrector.of(support).correct(*_sums(0.0, seed, 1000)).maps
+        maps = Corrector(support, Voxels.of(support)).correct(*_sums(0.0, seed, 1000)).maps
         size = float(maps[1].norm() * maps[2].norm())
         products.append(float((maps[1] * maps[2]).sum()) / size if size else 0.0)
     assert abs(np.mean(products)) < 0.25
@@ -162,6 +172,6 @@ def test_half_maps_of_noise_share_nothing() -> None:
 def test_few_images_leave_the_prediction_alone() -> None:
     support = support_at(MASK, BOX // 2 - 1)
     sums, counts = _sums(1.0, 0, 20)
-    found = Corrector.of(support).correct(sums, counts)
+    found = Corrector(support, Voxels.of(support)).correct(sums, counts)
     assert float(found.maps.abs().max()) == 0
     assert int(found.choice.max()) == 0

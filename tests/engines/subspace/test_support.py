@@ -9,6 +9,7 @@ import torch
 from cryoscape.engines.subspace.support import MARGIN, Support, box_for, change_box
 from cryoscape.physics.masks import soft_sphere
 from cryoscape.physics.slices import FourierGrid, extract_slices
+from cryoscape.physics.volume_grid import grid_to_volume
 
 from .conftest import SHARED, ball_map, random_images
 
@@ -107,3 +108,17 @@ def test_another_box_keeps_the_fourier_sums(box: int) -> None:
     torch.testing.assert_close(after[:, :5, :5, :5], before[:, :5, :5, :5], rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(change_box(changed, 16) if box > 16 else maps, maps, rtol=0, atol=1e-5)
     assert change_box(maps, 16) is maps
+
+
+def test_the_mask_on_the_grid_is_the_mask_on_the_map() -> None:
+    box = 16
+    mask = torch.zeros(box, box, box)
+    mask[3:9, 5:12, 2:7] = torch.rand(6, 7, 5, generator=torch.Generator().manual_seed(0))
+    support = Support(mask, FourierGrid(7))
+    assert support.region == (slice(3, 9), slice(5, 12), slice(2, 7))
+    spectrum = support.to_grid(torch.from_numpy(ball_map(SHARED, box)).float()[None], correct_gridding=False)
+    spectrum = spectrum * (support.shell >= 0)[:, None, None]
+    volume = grid_to_volume(spectrum, support.grid, box, correct_gridding=False)
+    expected = support.to_grid((volume * mask)[None], correct_gridding=False)
+    torch.testing.assert_close(support.masked(spectrum), expected)
+    assert not Support(torch.zeros_like(mask), FourierGrid(7)).masked(spectrum).any()

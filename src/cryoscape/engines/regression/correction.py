@@ -15,11 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoscape.engines.regression import kernels
+from cryoscape.engines.regression.voxels import Voxels
 from cryoscape.engines.subspace.em import smooth
-from cryoscape.engines.subspace.equations import NormalEquations
 from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
-from cryoscape.physics.volume_grid import grid_to_volume, volume_to_grid
 
 _LEAST_IMAGES = 50
 """In each half set, by which a correction may be judged."""
@@ -44,24 +43,10 @@ class Correction:
 
 @dataclass(frozen=True)
 class Corrector:
-    """From sums to corrections, with what all maps share.
-
-    Attributes
-    ----------
-    position : (V,) voxel of the grid of each voxel of the sums.
-    shell : (V,) its shell, -1 for voxels that are not used.
-    """
+    """From sums to corrections, with what all maps share."""
 
     support: Support
-    position: Int[np.ndarray, " v"]
-    shell: Int[np.ndarray, " v"]
-
-    @classmethod
-    def of(cls, support: Support) -> "Corrector":
-        """Prepare for a grid and a mask."""
-        position = NormalEquations(support.grid, 0, support.grid.zeros(1)).positions()
-        shell = torch.where(position >= 0, support.shell[position.clamp(min=0)], -1)
-        return cls(support, position.to(torch.int32).numpy(), shell.to(torch.int32).numpy())
+    voxels: Voxels
 
     def correct(self, sums: Float[Tensor, "2 v r 3"], counts: Float[Tensor, "2 r"]) -> Correction:
         """Compute the correction of one map; its sums are overwritten by those over growing discs.
@@ -91,20 +76,20 @@ class Corrector:
                 for half in (array, array[:1], array[1:])
             ]
         )
-        settled = (self.shell, taken, choice.numpy())
+        settled = (self.voxels.shell, taken, choice.numpy())
         found = self._per_shell(
             (support.n_shells, 2), lambda out, a, b: kernels.gains(array, *settled, out, a, b)
         )
         return Correction(maps, choice + 1, (found[:, 0] / found[:, 1].clamp(min=1)).float())
 
     def _shared(self, work: Callable[[int, int], None]) -> None:
-        in_threads(work, even_shares(len(self.shell)))
+        in_threads(work, even_shares(len(self.voxels)))
 
     def _per_shell(
         self, shape: tuple[int, ...], work: Callable[[np.ndarray, int, int], None]
     ) -> Float[Tensor, "*shape"]:
         """Sum over threads of what each adds to an array of its own."""
-        shares = even_shares(len(self.shell))
+        shares = even_shares(len(self.voxels))
         parts = np.zeros((len(shares), *shape))
         number = {share: i for i, share in enumerate(shares)}
         in_threads(lambda a, b: work(parts[number[a, b]], a, b), shares)
@@ -113,7 +98,7 @@ class Corrector:
     def _precision(self, discs: Float[np.ndarray, "2 v r 3"]) -> Float[np.ndarray, "r s"]:
         """Prior precision from the power that half sets have in common: E D_a* D_b = n_a n_b |signal|^2."""
         shape = (discs.shape[2], self.support.n_shells, 2)
-        found = self._per_shell(shape, lambda out, a, b: kernels.common(discs, self.shell, out, a, b))
+        found = self._per_shell(shape, lambda out, a, b: kernels.common(discs, self.voxels.shell, out, a, b))
         common, weight = found.unbind(-1)
         least = 1e-6 * (common / weight.clamp(min=1e-30)).abs().amax(1, keepdim=True).clamp(min=1e-30)
         smoothed = smooth(common.T).T / smooth(weight.T).T.clamp(min=1e-30)
@@ -128,7 +113,7 @@ class Corrector:
     ) -> Float[Tensor, "grid 1 2"]:
         """Wiener-filtered sums of the half sets given, on the grid."""
         spectrum = self.support.grid.zeros(1)
-        out, where = spectrum[:, 0].numpy(), (self.shell, self.position)
+        out, where = spectrum[:, 0].numpy(), (self.voxels.shell, self.voxels.position)
         self._shared(lambda a, b: kernels.filtered(discs, *where, precision, choice, out, a, b))
         return spectrum
 
@@ -145,9 +130,7 @@ class Corrector:
         variance = torch.zeros_like(gain)
         for own in range(2):
             spectrum = self._filtered(discs[own : own + 1], every, precision)
-            windowed = grid_to_volume(spectrum, support.grid, support.box, correct_gridding=False)
-            seen = volume_to_grid(windowed * support.mask, support.grid, correct_gridding=False)[:, 0].numpy()
-            found = self._explained(discs[1 - own], near, seen)
+            found = self._explained(discs[1 - own], near, support.masked(spectrum)[:, 0].numpy())
             gain += 2 * found[:, 0] - found[:, 1]
             variance += 2 * found[:, 1]
         kernel = torch.ones(1, 1, 2 * _NEIGHBOURING_SHELLS + 1, dtype=torch.float64)
@@ -160,6 +143,6 @@ class Corrector:
         self, discs: Float[np.ndarray, "v r 3"], disc: int, correction: Float[np.ndarray, "grid 2"]
     ) -> Float[Tensor, "s 2"]:
         """D* X and n |X|^2 a shell, of a correction X and images with sums D and n."""
-        fixed = (discs, disc, self.shell, self.position, correction)
+        fixed = (discs, disc, self.voxels.shell, self.voxels.position, correction)
         shape = (self.support.n_shells, 2)
         return self._per_shell(shape, lambda out, a, b: kernels.explained(*fixed, out, a, b))

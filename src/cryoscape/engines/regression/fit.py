@@ -13,7 +13,9 @@ from cryoscape.engines.noise import total_power
 from cryoscape.engines.regression.correction import Correction, Corrector
 from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
 from cryoscape.engines.regression.sums import known_latent_maps, maps_at_a_time, residual_sums
+from cryoscape.engines.regression.voxels import Voxels
 from cryoscape.engines.subspace.em import extrapolate_power
+from cryoscape.engines.subspace.half_models import HalfModels
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.passes import measure_noise
 from cryoscape.engines.subspace.start import support_at
@@ -56,30 +58,32 @@ class Regression:
         The run's mean and bases.
     mask
         (D, D, D) in the box of the store, where maps may differ.
+    halves
+        Maps of half sets; images then lie where those of their own half set place them, so that half maps
+        share no noise through their latents. Half sets are those of the store, which must be the run's.
     """
 
     def __init__(
-        self, store: FourierStore, latents: LatentTable, maps: LinearMaps, mask: Float[Tensor, "z y x"]
+        self,
+        store: FourierStore,
+        latents: LatentTable,
+        maps: LinearMaps,
+        mask: Float[Tensor, "z y x"],
+        halves: HalfModels | None = None,
     ) -> None:
         radius = store.box_size // 2 - 1
         self.store = store
         self.images, self.support = Images(store, radius), support_at(mask, radius)
-        self.z = torch.tensor(latents.mean).float()
-        q = latents.zdim
-        covariance = latents.covariance
-        self.covariance = torch.zeros(len(latents), q, q) if covariance is None else torch.tensor(covariance)
-        contrast = torch.tensor(latents.contrast).float()
-        one = torch.cat([torch.ones(len(self.z), 1), self.z], dim=1)
-        self.t = contrast[:, None] * one
-        squares = one[:, :, None] * one[:, None]
-        squares[:, 1:, 1:] += self.covariance
-        tt = contrast[:, None, None] ** 2 * squares
         start = torch.cat([torch.from_numpy(maps.mean)[None], torch.from_numpy(maps.bases)]) / store.scale
         start = change_box(start, self.support.box) * self.support.mask
         noise = total_power(store)
-        measured = measure_noise(self.images, start[None], self.support, self.t, tt)
+        measured = measure_noise(self.images, start[None], self.support, *moments_of(latents))
         noise[: len(measured)] = measured
         self.noise = noise
+        if halves is not None:
+            latents = halves.place(store, noise, mask)
+        self.z, self.covariance = torch.tensor(latents.mean), torch.tensor(latents.covariance)
+        self.t, tt = moments_of(latents)
         power = _power(start, maps.box_size, self.support)
         found = known_latent_maps(self.images, start[0], power, self.support, noise, self.t, tt)
         self.maps = found[1:]
@@ -103,12 +107,13 @@ class Regression:
     def _maps(
         self, points: Float[Tensor, "m q"], ring: Int[Tensor, "n m"], n_rings: int
     ) -> Iterator[RegressedMap]:
-        size = maps_at_a_time(self.support, n_rings)
-        corrector = Corrector.of(self.support)
+        voxels = Voxels.of(self.support)
+        size, corrector = maps_at_a_time(voxels, n_rings), Corrector(self.support, voxels)
         for first in range(0, len(points), size):
             some = slice(first, first + size)
             chosen = ring[:, some].contiguous()
-            sums = residual_sums(self.images, self.maps, self.support, self.noise, self.t, chosen, n_rings)
+            known = (self.images, self.maps, self.support.grid, voxels, self.noise, self.t)
+            sums = residual_sums(*known, chosen, n_rings)
             for j, point in enumerate(points[some]):
                 counts = torch.stack(
                     [
@@ -133,6 +138,15 @@ class Regression:
         return RegressedMap(
             whole[0], whole[1], whole[2], point, int(within[0]), max(effective, float(within[0])), len(used)
         )
+
+
+def moments_of(latents: LatentTable) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k k"]]:
+    """E[a (1, z)] and E[a^2 (1, z) (1, z)^T] of each image, with its contrast a."""
+    contrast, z = torch.tensor(latents.contrast), torch.tensor(latents.mean)
+    one = torch.cat([torch.ones(len(z), 1), z], dim=1)
+    squares = one[:, :, None] * one[:, None]
+    squares[:, 1:, 1:] += torch.tensor(latents.covariance)
+    return contrast[:, None] * one, contrast[:, None, None] ** 2 * squares
 
 
 def _known_shells(box_size: int, support: Support) -> int:

@@ -1,7 +1,8 @@
 """Compiled loops of regression: residuals on their way into many maps, and the sums' way into corrections.
 
-Sums are (M, 2, V, R, 3): of each map, half set, voxel and ring, CTF x residual (real, imaginary) and CTF^2,
-over the noise. Loops over images or voxels are shared between threads; no two write the same number.
+Sums are (M, 2, V, R, 3): of each map, half set, one of `Voxels` and ring, CTF x residual (real, imaginary)
+and CTF^2, over the noise. Loops over images or voxels are shared between threads; no two write the same
+number.
 """
 
 import math
@@ -48,15 +49,19 @@ def residuals(  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def accumulate(values, images, voxels, places, n_places, sums, which, first, last):  # type: ignore[no-untyped-def]
+def accumulate(  # type: ignore[no-untyped-def]
+    values, images, voxels, number, places, n_places, sums, which, first, last
+):
     """Add pixels [first, last) of a list sorted by voxel to the ``sums`` of half set ``which``.
 
-    ``values`` (E, 3), ``images`` and ``voxels`` (E,) are of `sorted_pixels`; ``places`` (B, M) holds, for the
-    ``n_places`` (B,) maps that an image adds to, map x R + ring.
+    ``values`` (E, 3), ``images`` and ``voxels`` (E,) are of `sorted_pixels`; ``number`` of `Voxels`;
+    ``places`` (B, M) holds, for the ``n_places`` (B,) maps that an image adds to, map x R + ring.
     """
     n_rings = sums.shape[3]
     for i in range(first, last):
-        b, voxel = images[i], voxels[i]
+        b, voxel = images[i], number[voxels[i]]
+        if voxel < 0:
+            continue
         for j in range(n_places[b]):
             row = sums[places[b, j] // n_rings, which, voxel, places[b, j] % n_rings]
             for c in range(3):
@@ -78,8 +83,6 @@ def common(sums, shell, out, first, last):  # type: ignore[no-untyped-def]
     """Add to ``out`` (R, S, 2) the products of the half sets' residuals, and of their weights, a shell."""
     for v in range(first, last):
         s = shell[v]
-        if s < 0:
-            continue
         for ring in range(sums.shape[2]):
             a, b = sums[0, v, ring], sums[1, v, ring]
             out[ring, s, 0] += a[0] * b[0] + a[1] * b[1]
@@ -94,8 +97,6 @@ def filtered(sums, shell, position, precision, choice, spectrum, first, last):  
     """
     for v in range(first, last):
         s = shell[v]
-        if s < 0:
-            continue
         disc = choice[s]
         if disc < 0:
             spectrum[position[v], 0] = spectrum[position[v], 1] = 0
@@ -114,8 +115,6 @@ def gains(sums, shell, precision, choice, out, first, last):  # type: ignore[no-
     """Add to ``out`` (S, 2) the gains weight / (weight + precision) of `filtered`, and how many they are."""
     for v in range(first, last):
         s = shell[v]
-        if s < 0:
-            continue
         out[s, 1] += 1
         if choice[s] >= 0:
             weight = np.float32(0)
@@ -129,8 +128,6 @@ def explained(sums, disc, shell, position, spectrum, out, first, last):  # type:
     """Add to ``out`` (S, 2): D* X and n |X|^2 for a correction X on the grid and sums (V, R, 3) of images."""
     for v in range(first, last):
         s = shell[v]
-        if s < 0:
-            continue
         x, y = spectrum[position[v], 0], spectrum[position[v], 1]
         row = sums[v, disc]
         out[s, 0] += x * row[0] + y * row[1]

@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cryoscape.engines.regression.kernels import accumulate, residuals
+from cryoscape.engines.regression.voxels import Voxels
 from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.readable import ReadableMaps, readable
@@ -13,6 +14,7 @@ from cryoscape.engines.subspace.sorted_pixels import sort_by_voxel
 from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
 from cryoscape.particles.memory import available_memory_bytes
+from cryoscape.physics.slices import FourierGrid
 from cryoscape.physics.smooth_reading import volume_to_smooth_grid
 
 _MEMORY_BYTES = 3 << 29
@@ -20,10 +22,9 @@ _SHARE = 0.25
 """Of the memory that is free: many maps may take it, since each pass over the images has a cost."""
 
 
-def maps_at_a_time(support: Support, n_rings: int) -> int:
+def maps_at_a_time(voxels: Voxels, n_rings: int) -> int:
     """Maps whose sums of two half sets fit into the memory set aside; their number changes no map."""
-    grid = support.grid
-    one = 2 * 2 * (grid.half + 1) * grid.n_yz * grid.n_x * n_rings * 3 * 4
+    one = 2 * len(voxels) * n_rings * 3 * 4
     return max(1, max(_MEMORY_BYTES, int(_SHARE * available_memory_bytes())) // one)
 
 
@@ -65,7 +66,8 @@ def known_latent_maps(
 def residual_sums(
     images: Images,
     maps: Float[Tensor, "2 n z y x"],
-    support: Support,
+    grid: FourierGrid,
+    voxels: Voxels,
     noise: Float[Tensor, " f"],
     t: Float[Tensor, "m n"],
     ring: Int[Tensor, "m j"],
@@ -74,18 +76,16 @@ def residual_sums(
     """Sums of CTF x residual (real, imaginary) and CTF^2 over noise, by map, half set, voxel and ring.
 
     The residual of an image is what the maps of its own half set, at its own latent, leave: half sets share
-    no image. Voxels are those of `NormalEquations.positions`.
+    no image.
     """
-    grid = support.grid
-    n_voxels = 2 * (grid.half + 1) * grid.n_yz * grid.n_x
-    sums = torch.zeros(ring.shape[1], 2, n_voxels, n_rings, 3)
+    sums = torch.zeros(ring.shape[1], 2, len(voxels), n_rings, 3)
     weight = (1 / noise[images.shells]).float()
     for which in range(2):  # one after the other: maps of one half set on their grid at a time
         own = readable(maps[which], grid)
         for rows in images.blocks():
             rows = rows[(ring[rows] >= 0).any(1) & (images.half[rows] == which)]
             if len(rows):
-                _insert(images, rows, own, weight, t[rows], ring[rows], sums, which)
+                _insert(images, rows, own, voxels, weight, t[rows], ring[rows], sums, which)
     return sums
 
 
@@ -93,6 +93,7 @@ def _insert(
     images: Images,
     rows: Int[Tensor, " b"],
     maps: ReadableMaps,
+    voxels: Voxels,
     weight: Float[Tensor, " p"],
     t: Float[Tensor, "b n"],
     ring: Int[Tensor, "b j"],
@@ -102,19 +103,20 @@ def _insert(
     """Add images of one half set to the sums of the maps near them."""
     grid = maps.grid
     data, ctf, rotations = images.read(rows)
-    values, voxels = np.empty((*ctf.shape, 3), np.float32), np.empty(ctf.shape, np.int32)
+    values, nearest = np.empty((*ctf.shape, 3), np.float32), np.empty(ctf.shape, np.int32)
     arguments = [
         x.contiguous().numpy()
         for x in (maps.mean[:, 0], maps.packed_bases, torch.view_as_real(data), ctf, weight, rotations)
     ]
     arguments += [images.k.contiguous().numpy(), t.contiguous().numpy()]
     in_threads(
-        lambda a, b: residuals(*arguments, grid.half, grid.oversampling, values, voxels, a, b),
+        lambda a, b: residuals(*arguments, grid.half, grid.oversampling, values, nearest, a, b),
         even_shares(len(rows)),
     )
-    found = sort_by_voxel(values, voxels, grid, (0, grid.half + 1), 4 * sums[:, 0, 0].numel())
-    moments = (found.values, found.images, found.places, *_places(ring, sums.shape[3]), sums.numpy(), which)
-    in_threads(lambda a, b: accumulate(*moments, a, b), found.shares)
+    found = sort_by_voxel(values, nearest, grid, (0, grid.half + 1), 4 * sums[:, 0, 0].numel())
+    pixels = (found.values, found.images, found.places, voxels.number)
+    places = _places(ring, sums.shape[3])
+    in_threads(lambda a, b: accumulate(*pixels, *places, sums.numpy(), which, a, b), found.shares)
 
 
 def _places(ring: Int[Tensor, "b j"], n_rings: int) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from cryoscape.engines.subspace.halves import agreement, focused
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.mean_map import solved_means
 from cryoscape.engines.subspace.passes import run_pass
-from cryoscape.engines.subspace.posterior import Posterior
+from cryoscape.engines.subspace.posterior import latent_table
 from cryoscape.engines.subspace.selection import choose_components
 from cryoscape.engines.subspace.start import first_model, in_box_of, support_at, whole_mask
 from cryoscape.engines.subspace.support import Support
@@ -61,7 +61,8 @@ class SubspaceResult:
     noise_variance : (S,) a shell.
     radius : frequencies the latents were learned from, cycles per box.
     half_set_agreement : (q,) correlation of each basis between the half sets.
-    state : tensors and numbers to continue from.
+    state : tensors and numbers to continue from; of a finished result also ``change`` (n, n), that of maps
+        from the coordinates of learning to those of the latents.
     finished : False where `should_stop` ended learning.
     verdict : in words.
     """
@@ -235,7 +236,7 @@ def finish(fit: SubspaceFit, watch: Watch, should_stop: Callable[[], bool]) -> S
         noise_variance=model.noise,
         radius=fit.radius,
         half_set_agreement=agreement(model.maps).cpu().numpy(),
-        state=fit.state(),
+        state=fit.state() | {"change": change.cpu()},
         finished=True,
         verdict=verdict,
     )
@@ -266,20 +267,6 @@ def _maps_of(fit: SubspaceFit, model: Model, watch: Watch) -> tuple[Tensor, Imag
         update=lambda done, total: watch("maps at all frequencies", done, total),
     )
     return full, images, support
-
-
-def latent_table(found: Posterior, change: Float[Tensor, "n n"]) -> LatentTable:
-    """Posteriors as a table, in the coordinates of maps changed by ``change``: (1, z') change = (1, z)."""
-    inverse = torch.linalg.inv(change.double())[1:, 1:]
-    z = (found.mean.double() - change[0, 1:].double()) @ inverse
-    covariance = inverse.T @ found.covariance.double() @ inverse
-    return LatentTable(
-        mean=z.float().cpu().numpy(),
-        covariance=covariance.float().cpu().numpy(),
-        log_likelihood=found.information.cpu().numpy(),
-        contrast=found.contrast.cpu().numpy(),
-        junk_score=found.misfit.cpu().numpy(),
-    )
 
 
 def _unfinished(fit: SubspaceFit) -> SubspaceResult:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.subspace.threads import even_shares, in_threads
 
 _COARSE, _FINE = 15, 7
@@ -183,3 +184,17 @@ def _contrast_points(basis: _Eigenbasis, spread: float) -> tuple[Tensor, Tensor]
     fine = (centre[:, None] + width[:, None] * offsets).clamp(min=_LEAST_CONTRAST)
     log_prior = -((fine - 1) ** 2) / (2 * spread**2) - math.log(spread * math.sqrt(2 * math.pi))
     return fine, log_prior + (width[:, None] * (offsets[1] - offsets[0])).log()
+
+
+def latent_table(found: Posterior, change: Float[Tensor, "n n"]) -> LatentTable:
+    """Posteriors as a table, in the coordinates of maps changed by ``change``: (1, z') change = (1, z)."""
+    inverse = torch.linalg.inv(change.double())[1:, 1:]
+    z = (found.mean.double() - change[0, 1:].double()) @ inverse
+    covariance = inverse.T @ found.covariance.double() @ inverse
+    return LatentTable(
+        mean=z.float().cpu().numpy(),
+        covariance=covariance.float().cpu().numpy(),
+        log_likelihood=found.information.cpu().numpy(),
+        contrast=found.contrast.cpu().numpy(),
+        junk_score=found.misfit.cpu().numpy(),
+    )

@@ -10,7 +10,7 @@ from torch import Tensor
 from cryoscape.physics.fourier import crop_volume
 from cryoscape.physics.grids import centred_indices
 from cryoscape.physics.slices import FourierGrid
-from cryoscape.physics.volume_grid import grid_to_volume, volume_to_grid
+from cryoscape.physics.volume_grid import Region, grid_to_volume, volume_to_grid
 
 MARGIN = 2
 """Frequencies beyond the radius that maps may hold: the mask spreads what lies within."""
@@ -34,6 +34,16 @@ class Support:
     def box(self) -> int:
         """Voxels a side of the maps."""
         return self.mask.shape[-1]
+
+    @cached_property
+    def region(self) -> Region:
+        """The smallest part of the box with the whole mask."""
+        voxels = torch.nonzero(self.mask)
+        if not len(voxels):
+            return (slice(0, 0),) * 3
+        first, last = voxels.min(0).values.tolist(), voxels.max(0).values.tolist()
+        z, y, x = (slice(a, b + 1) for a, b in zip(first, last, strict=True))
+        return z, y, x
 
     @property
     def calibration(self) -> float:
@@ -111,12 +121,17 @@ class Support:
         """Mean |F|^2 of maps in each shell."""
         return self.shell_products(maps, maps)
 
+    def masked(self, spectrum: Float[Tensor, "v 1 2"]) -> Float[Tensor, "v 1 2"]:
+        """What the mask makes of the transform of a map."""
+        volume = grid_to_volume(spectrum, self.grid, self.box, False, self.region)
+        return volume_to_grid(volume * self.mask, self.grid, False, self.region)
+
     def from_spectra(self, spectra: Float[Tensor, "v n 2"]) -> Float[Tensor, "n z y x"]:
         """Transform solutions of nearest-voxel insertion, mean first, back; undo its window, and mask."""
         axis = torch.sinc(centred_indices(self.box).double() / (self.box * self.grid.oversampling))
         window = (axis[:, None, None] * axis[:, None] * axis).to(self.mask)
         maps = [
-            grid_to_volume(spectra[:, j : j + 1], self.grid, self.box, correct_gridding=False)
+            grid_to_volume(spectra[:, j : j + 1], self.grid, self.box, False, self.region)
             for j in range(spectra.shape[1])
         ]
         whole = torch.stack(maps) / window * self.mask
