@@ -75,9 +75,11 @@ class StandIn:
         bases = rng.normal(size=(q, BOX, BOX, BOX)).astype(np.float32)
         z = rng.normal(size=(store.n, q)).astype(np.float32)
         scores = np.ones(store.n, np.float32)
+        table = LatentTable(z, np.tile(np.eye(q, dtype=np.float32), (store.n, 1, 1)), *[scores] * 3)
         return SubspaceResult(
             maps=LinearMaps(np.ones((BOX,) * 3, np.float32), bases, PIXEL),
-            latents=LatentTable(z, np.tile(np.eye(q, dtype=np.float32), (store.n, 1, 1)), *[scores] * 3),
+            latents=table,
+            by_half=table,
             noise_variance=torch.ones(6),
             radius=5,
             half_set_agreement=np.full(q, 0.75),
@@ -116,7 +118,7 @@ def test_a_run_has_all_its_files_and_loads(engine: StandIn, request_for, tmp_pat
     assert (result.folder, result.n_components, result.radius) == (folder, 2, 5)
     assert result.held_out_information == 2.5
     assert sorted(p.name for p in folder.iterdir()) == [
-        *("config.yaml", "latents.parquet", "metrics.jsonl", "rows.npy", "run.json", "run.log"),
+        *("config.yaml", "latents.parquet", "latents_by_half.parquet", "metrics.jsonl", "rows.npy", "run.json", "run.log"),
         *("weights.pkl", "z.pkl"),
     ]
     run = load_run(folder)

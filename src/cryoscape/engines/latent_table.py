@@ -16,6 +16,8 @@ from cryoscape.typing import Latents, Rows
 
 LATENTS_FILE = "z.pkl"
 TABLE_FILE = "latents.parquet"
+HALF_TABLE_FILE = "latents_by_half.parquet"
+"""Latents by maps of each particle's own half set: they owe nothing to the other."""
 
 _SCALARS = ("log_likelihood", "contrast", "junk_score")
 _SMALLEST_VARIANCE = 1e-30  # the logarithm of a variance that is 0 would not be finite
@@ -69,7 +71,12 @@ def write_latents(folder: Path, table: LatentTable, rows: Rows) -> None:
     log_variance = table.log_variance
     values = (table.mean.astype(np.float32),) + (() if log_variance is None else (log_variance,))
     write_array_pickle(folder / LATENTS_FILE, *values)
-    with replace_when_done(folder / TABLE_FILE) as temporary:
+    write_latents_table(folder / TABLE_FILE, table, rows)
+
+
+def write_latents_table(path: Path, table: LatentTable, rows: Rows) -> None:
+    """Write a table of latents, Parquet, and the original row (N,) of each particle."""
+    with replace_when_done(path) as temporary:
         pq.write_table(pa.table(_columns(table, rows)), temporary)
 
 
@@ -90,14 +97,14 @@ def _upper_triangle(zdim: int) -> list[tuple[int, int]]:
     return [(i, j) for i in range(zdim) for j in range(i, zdim)]
 
 
-def read_latents_table(folder: Path) -> tuple[LatentTable, Rows]:
-    """The table in a run folder and the original row (N,) of each particle.
+def read_latents_table(folder: Path, name: str = TABLE_FILE) -> tuple[LatentTable, Rows]:
+    """A table of a run folder and the original row (N,) of each particle.
 
     Raises
     ------
     InputError : no such file, not readable, or without the columns of a table of latents.
     """
-    path = folder / TABLE_FILE
+    path = folder / name
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the folder of a run that has a table of latents")
     try:

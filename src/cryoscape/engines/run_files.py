@@ -12,7 +12,7 @@ import torch
 import yaml
 
 import cryoscape
-from cryoscape.engines.latent_table import TABLE_FILE
+from cryoscape.engines.latent_table import HALF_TABLE_FILE, TABLE_FILE
 from cryoscape.engines.run_folder import ROWS_FILE, RUN_FILE
 from cryoscape.io.atomic import replace_when_done, write_text
 from cryoscape.typing import Rows
@@ -105,5 +105,5 @@ def remove_run(folder: Path) -> None:
     for pattern in ("weights.*pkl", "z.*pkl", "bases.*.pkl"):
         for path in folder.glob(pattern):
             path.unlink()
-    for name in (*STARTED_RUN_FILES, "config.pkl", RESUME_FILE, TABLE_FILE, "evidence.pkl"):
+    for name in (*STARTED_RUN_FILES, "config.pkl", RESUME_FILE, TABLE_FILE, HALF_TABLE_FILE, "evidence.pkl"):
         (folder / name).unlink(missing_ok=True)

@@ -56,6 +56,7 @@ def grid_to_volume(
     box_size: int,
     correct_gridding: bool = True,
     region: Region = WHOLE,
+    limited: bool = False,
 ) -> Float[Tensor, "z y x"]:
     """Invert `volume_to_grid`: the central (D, D, D) of the inverse transform of the grid.
 
@@ -69,23 +70,23 @@ def grid_to_volume(
         Divide by the window with which trilinear insertion multiplied the map.
     region
         Voxels that are wanted; the others are 0.
+    limited
+        Whether values beyond the radius are known to be 0, which saves taking them out.
     """
     n = box_size * grid.oversampling
-    spectrum = torch.view_as_complex(values.contiguous()).view(grid.shape)
-    spectrum = spectrum * grid.inside(values.device).view(grid.shape)
-    # a frequency of n / 2 or beyond has no place of its own in a transform of length n
-    reach = min(grid.half, (n - 1) // 2)
-    low, wide = grid.half - reach, 2 * reach + 1
-    spectrum = spectrum[low : low + wide, low : low + wide, : reach + 1]
+    spectrum = torch.view_as_complex(values.contiguous()).view(grid.n_yz, -1)
+    if not limited:
+        spectrum = spectrum * grid.inside(values.device).view(grid.n_yz, -1)
     volume = values.new_zeros(box_size, box_size, box_size)
-    frequencies = torch.arange(-reach, reach + 1)
+    both = torch.arange(-grid.half, grid.half + 1)
     positions = _positions(box_size, region)
     z, y, x = (
-        _waves(own, f, n).to(spectrum) / n
-        for own, f in zip(positions, (frequencies, frequencies, frequencies[reach:]), strict=True)
+        # a frequency of n / 2 or beyond has no place of its own in a transform of length n
+        (_waves(own, f, n) * (2 * f.abs() < n)).to(spectrum) / n
+        for own, f in zip(positions, (both, both, both[grid.half :]), strict=True)
     )
     x[:, 1:] *= 2  # each stands for its opposite too
-    planes = (z @ spectrum.flatten(1)).view(-1, wide, reach + 1)
+    planes = (z @ spectrum).view(len(z), grid.n_yz, grid.n_x)
     rows = torch.view_as_real(y @ planes).flatten(-2)
     volume[region] = rows @ torch.view_as_real(x.conj().resolve_conj()).flatten(1).T
     return volume / gridding_window(box_size, grid).to(volume) if correct_gridding else volume

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from cryoscape.errors import InputError
 from cryoscape.io.mrc import write_volume
 from cryoscape.typing import Latents
 from cryoscape.workflows.progress import progress
-from cryoscape.workflows.reconstruct_files import write_map, write_maps_table
+from cryoscape.workflows.reconstruct_files import one_behind, write_map, write_maps_table
 from cryoscape.workflows.regressed_maps import (
     MapsFrom,
     check_images,
@@ -125,13 +126,16 @@ def _regressed(request: EvalVolRequest, latents: Latents) -> EvalVolResult:
     check_images(run, images)
     files = _output_files(request, len(latents))
     made = regression_of(run, images, preprocessing_of(run), files[0].parent, native)
+    maps = made.regression.at_points(torch.from_numpy(latents).float())
+    jobs = (
+        partial(write_map, path.parent, path.stem, found, made.pixel_size_angstrom, options)
+        for path, found in zip(files, maps, strict=True)
+    )
     done = []
     with progress(len(latents), "maps") as update:
-        for path, found in zip(
-            files, made.regression.at_points(torch.from_numpy(latents).float()), strict=True
-        ):
-            done.append(write_map(path.parent, path.stem, found, made.pixel_size_angstrom, options))
-            logger.info("%s", done[-1].line())
+        for one in one_behind(jobs):
+            done.append(one)
+            logger.info("%s", one.line())
             update(len(done))
     write_maps_table(files[0].parent, done)
     voxel = made.pixel_size_angstrom * made.store.box_size / (options.downsample or made.store.box_size)

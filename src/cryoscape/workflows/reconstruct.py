@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,14 @@ from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
 from cryoscape.typing import Rows
 from cryoscape.workflows.backproject import BackprojectRequest, backproject
 from cryoscape.workflows.eval_vol import EvalVolRequest, read_requested_latents
-from cryoscape.workflows.reconstruct_files import ReconstructedMap, check_folder, write_list, write_map
+from cryoscape.workflows.progress import StepProgress
+from cryoscape.workflows.reconstruct_files import (
+    ReconstructedMap,
+    check_folder,
+    one_behind,
+    write_list,
+    write_map,
+)
 from cryoscape.workflows.regressed_maps import linear_maps_of, regression_of
 from cryoscape.workflows.training_images import FoundImages, ImageSource, find_images
 
@@ -91,9 +99,15 @@ def reconstruct(request: ReconstructRequest) -> tuple[ReconstructedMap, ...]:
     treatment = PreprocessConfig(invert=request.invert)
     made = regression_of(run, images, treatment, request.output, run.pixel_size_angstrom)
     done = []
-    for number, found in enumerate(_maps(made.regression, made.store, points, chosen)):
-        done.append(write_map(request.output, f"map_{number:03d}", found, pixel_size, confidence=True))
-        logger.info("%s", done[-1].line())
+    with StepProgress() as watch:
+        maps = _maps(made.regression, made.store, points, chosen, watch)
+        jobs = (
+            partial(write_map, request.output, f"map_{number:03d}", found, pixel_size, confidence=True)
+            for number, found in enumerate(maps)
+        )
+        for one in one_behind(jobs):
+            done.append(one)
+            logger.info("%s", one.line())
     write_list(request.output, done)
     logger.info("%d maps of %.4g A a voxel in %s", len(done), pixel_size, request.output)
     return tuple(done)
@@ -133,10 +147,14 @@ def _pixel_size(images: FoundImages, run: LoadedRun) -> float:
 
 
 def _maps(
-    regression: Regression, store: FourierStore, points: np.ndarray | None, chosen: Rows | None
+    regression: Regression,
+    store: FourierStore,
+    points: np.ndarray | None,
+    chosen: Rows | None,
+    watch: StepProgress,
 ) -> Iterator[RegressedMap]:
     if points is not None:
-        yield from regression.at_points(torch.from_numpy(points).float())
+        yield from regression.at_points(torch.from_numpy(points).float(), watch)
     elif chosen is not None:
         rows = np.flatnonzero(np.isin(store.particles.row, chosen))
         if not len(rows):

@@ -1,6 +1,7 @@
 """Names and contents of what reconstruct writes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -98,6 +99,22 @@ def write_map(
     return ReconstructedMap(
         f"{name}.mrc", found.n_near, found.n_effective, found.n_corrected_shells, sharp, half, level, place
     )
+
+
+def one_behind(jobs: Iterable[Callable[[], ReconstructedMap]]) -> Iterator[ReconstructedMap]:
+    """Results of jobs in their order, each done in a thread while the next one is being thought up.
+
+    Writing a map draws and compares on one core, while the particles of the next are added up on all.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        before: Future[ReconstructedMap] | None = None
+        for job in jobs:
+            started = pool.submit(job)
+            if before is not None:
+                yield before.result()
+            before = started
+        if before is not None:
+            yield before.result()
 
 
 def local_agreement(a: torch.Tensor, b: torch.Tensor, radius: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from cryoscape.engines.latent_table import LatentTable
+from cryoscape.engines.latent_table import HALF_TABLE_FILE, LatentTable, read_latents_table
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.regression.fit import Regression
 from cryoscape.engines.run_folder import LoadedRun, find_beside
@@ -17,7 +17,7 @@ from cryoscape.engines.subspace.config import SubspaceConfig
 from cryoscape.engines.subspace.start import whole_mask
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
-from cryoscape.workflows.subspace_start import half_models_of
+from cryoscape.workflows.progress import StepProgress
 from cryoscape.workflows.train_subspace_plan import read_mask
 from cryoscape.workflows.training_images import FoundImages, ImageSource, find_images, load_images
 
@@ -114,24 +114,30 @@ def regression_of(
     InputError : see `check_images`.
     """
     check_images(run, images)
-    maps, latents = linear_maps_of(run), run.latents
-    if latents is None:
-        raise InputError(f"{run.folder.path}: no table of latents")
+    maps, latents = linear_maps_of(run), _latents_by_half(run)
     there = run.original_rows[np.isin(run.original_rows, images.particles.row)]
     store = load_images(images.of_rows(there), preprocessing, folder, False)
     kept = _whole_pairs(np.isin(run.original_rows, store.particles.row))
     if kept.sum() < store.n:
         store = store.select_original(run.original_rows[kept])
-    halves = half_models_of(run.folder.path)
-    if halves is None:
-        logger.warning(
-            "%s: of a version that did not keep what each half set learned; half maps will seem to agree "
-            "better than they do: run train_subspace again",
-            run.folder.path,
-        )
     mask = _mask(run, store, maps.box_size)
-    regression = Regression(store, _rows_of(latents, kept), maps, mask, halves)
+    with StepProgress() as watch:
+        regression = Regression(store, _rows_of(latents, kept), maps, mask, watch)
     return RunRegression(regression, store, run_pixel_size_angstrom * maps.box_size / store.box_size)
+
+
+def _latents_by_half(run: LoadedRun) -> LatentTable:
+    """Latents by half sets or, of an older run, by all images."""
+    if (run.folder.path / HALF_TABLE_FILE).is_file():
+        return read_latents_table(run.folder.path, HALF_TABLE_FILE)[0]
+    logger.warning(
+        "%s: of a version that placed no image by its own half set; half maps will seem to agree better than "
+        "they do: run train_subspace again",
+        run.folder.path,
+    )
+    if run.latents is None:
+        raise InputError(f"{run.folder.path}: no table of latents")
+    return run.latents
 
 
 def _whole_pairs(kept: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryoscape.engines.linear_maps import LinearWeights, read_linear_maps
+from cryoscape.engines.linear_maps import read_linear_maps
 from cryoscape.engines.run_files import RESUME_FILE
 from cryoscape.engines.run_folder import RunFolder
 from cryoscape.engines.subspace.em import Model, fewer_components
-from cryoscape.engines.subspace.half_models import HalfModels
 from cryoscape.engines.volume_source import engine_name
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore
@@ -74,33 +73,19 @@ def read_subspace(folder: Path, device: torch.device) -> SubspaceStart:
         raise InputError(
             f"--from {folder}: no differences between particles were found; give --zdim to train_subspace"
         )
+    state = {
+        name: value.to(device) if isinstance(value, Tensor) else value
+        for name, value in weights.state.items()
+    }
+    model = Model(state["maps"], state["power"], state["noise"], float(state["contrast_spread"]))
     return SubspaceStart(
-        model=_model_of(weights, device),
+        model=fewer_components(model, weights.maps.zdim),
         radius=int(found["radius"]),
-        mask=weights.state["mask"].to(device),
+        mask=state["mask"],
         seed=int(config.get("seed", 0)),
         invert_data=bool(config["dataset_args"].get("invert_data", True)),
         rows=run.original_rows(int(run.record()["n_images"])),
     )
-
-
-def half_models_of(folder: Path) -> HalfModels | None:
-    """What a subspace run learned from each half set; None where it is of a version that did not keep it."""
-    run = RunFolder(folder)
-    weights = read_linear_maps(run.weights(None), run.pixel_size_angstrom() or 1.0)
-    radius = run.record().get("result", {}).get("radius")
-    if "change" not in weights.state or radius is None:
-        return None
-    model = _model_of(weights, torch.device("cpu"))
-    scale = float(run.config()["dataset_args"]["norm"][1])
-    return HalfModels(model.maps * scale, weights.state["change"], int(radius), model.contrast_spread)
-
-
-def _model_of(weights: LinearWeights, device: torch.device) -> Model:
-    """What learning ended with, of the components that were kept."""
-    state = weights.state
-    maps, power, noise = (state[name].to(device) for name in ("maps", "power", "noise"))
-    return fewer_components(Model(maps, power, noise, float(state["contrast_spread"])), weights.maps.zdim)
 
 
 def check_same_images(name: str, start: SubspaceStart, store: FourierStore) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from cryoscape.engines.distributed import any_process, process_group
-from cryoscape.engines.latent_table import write_latents
+from cryoscape.engines.latent_table import HALF_TABLE_FILE, write_latents, write_latents_table
 from cryoscape.engines.linear_maps import LinearWeights, write_linear_maps, write_tensors
 from cryoscape.engines.run_files import (
     RESUME_FILE,
@@ -226,6 +226,7 @@ def _write_result(
     }
     folder = request.outdir
     _write_files(request, plan, store, zdim=result.maps.zdim, result=found)
+    write_latents_table(folder / HALF_TABLE_FILE, result.by_half, store.particles.row)
     write_latents(folder, result.latents, store.particles.row)
     weights = LinearWeights(result.maps, result.noise_variance, result.state)
     write_linear_maps(RunFolder(folder).weights(None), weights)

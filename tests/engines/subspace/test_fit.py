@@ -11,8 +11,9 @@ from sklearn.metrics import adjusted_mutual_info_score, roc_auc_score
 
 from cryoscape.engines.subspace import final
 from cryoscape.engines.subspace.config import SubspaceConfig
-from cryoscape.engines.subspace.fit import IterationReport, SubspaceResult, fit_subspace
+from cryoscape.engines.subspace.fit import IterationReport, SubspaceFit, SubspaceResult, fit_subspace
 from cryoscape.engines.subspace.images import Images
+from cryoscape.engines.subspace.passes import run_pass
 from cryoscape.particles.fourier_store import FourierStore
 
 from .conftest import BOX, Balls, make_balls
@@ -56,6 +57,35 @@ def test_latents_are_standard_with_their_covariance(learned) -> None:
     spread = np.cov(table.mean.T, bias=True) + table.covariance.mean(0)
     np.testing.assert_allclose(spread, np.eye(2), atol=0.02)
     assert np.linalg.eigvalsh(table.covariance).min() > 0
+
+
+def test_half_sets_alone_place_images_about_where_all_do(learned, balls: Balls) -> None:
+    result, _ = learned
+    for half in range(2):
+        own = ~balls.junk & (np.arange(balls.store.n) % 2 == half)
+        for ours, theirs in zip(result.by_half.mean[own].T, result.latents.mean[own].T, strict=True):
+            assert np.corrcoef(ours, theirs)[0, 1] > 0.9
+            assert ours.std() / theirs.std() == pytest.approx(1, abs=0.2)
+            assert abs(ours.mean() - theirs.mean()) < 0.15
+    contrast = result.by_half.contrast.mean()
+    assert contrast == pytest.approx(result.latents.contrast.mean(), rel=0.05)
+
+
+def test_what_one_half_set_shows_moves_no_image_of_the_other(balls: Balls) -> None:
+    """The other half's images, all turned to noise, make no difference but for the noise level."""
+    fit = SubspaceFit(balls.store, CONFIG)
+    for _ in range(2):
+        fit.step()
+    store, values = balls.store, np.array(balls.store.coefficients)
+    values[1::2] = values[1::2][::-1]
+    mixed = FourierStore(store.plane, values, store.scale, store.particles, store.config)
+    maps = fit.model.maps.clone()
+    maps[1] = maps[1].flip(-1)
+    known = (fit.support, fit.model.noise, fit.model.contrast_spread)
+    before = run_pass(fit.images, fit.model.maps, *known).posterior.mean
+    after = run_pass(Images(mixed, fit.radius), maps, *known).posterior.mean
+    torch.testing.assert_close(after[::2], before[::2])
+    assert float((after[1::2] - before[1::2]).abs().mean()) > 0.1
 
 
 def test_maps_at_the_latents_of_a_state_are_its_map(learned, balls: Balls) -> None:

@@ -8,6 +8,7 @@ squared residual. It is used, shell by shell, where this is more than its own st
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -47,6 +48,11 @@ class Corrector:
 
     support: Support
     voxels: Voxels
+
+    @cached_property
+    def _spectrum(self) -> Float[Tensor, "grid 1 2"]:
+        """Room for a transform; what lies beyond the voxels stays 0."""
+        return self.support.grid.zeros(1)
 
     def correct(self, sums: Float[Tensor, "2 v r 3"], counts: Float[Tensor, "2 r"]) -> Correction:
         """Compute the correction of one map; its sums are overwritten by those over growing discs.
@@ -111,11 +117,10 @@ class Corrector:
         choice: Int[np.ndarray, " s"],
         precision: Float[np.ndarray, " s"],
     ) -> Float[Tensor, "grid 1 2"]:
-        """Wiener-filtered sums of the half sets given, on the grid."""
-        spectrum = self.support.grid.zeros(1)
-        out, where = spectrum[:, 0].numpy(), (self.voxels.shell, self.voxels.position)
+        """Wiener-filtered sums of the half sets given, on the grid; the next ones overwrite them."""
+        out, where = self._spectrum[:, 0].numpy(), (self.voxels.shell, self.voxels.position)
         self._shared(lambda a, b: kernels.filtered(discs, *where, precision, choice, out, a, b))
-        return spectrum
+        return self._spectrum
 
     def _held_out_gain(
         self, discs: Float[np.ndarray, "2 v r 3"], disc: int, near: int, precision: Float[np.ndarray, " s"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -15,12 +16,16 @@ from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distan
 from cryoscape.engines.regression.sums import known_latent_maps, maps_at_a_time, residual_sums
 from cryoscape.engines.regression.voxels import Voxels
 from cryoscape.engines.subspace.em import extrapolate_power
-from cryoscape.engines.subspace.half_models import HalfModels
+from cryoscape.engines.subspace.fit import Watch
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.passes import measure_noise
 from cryoscape.engines.subspace.start import support_at
 from cryoscape.engines.subspace.support import Support, change_box
 from cryoscape.particles.fourier_store import FourierStore
+
+
+def _unseen(step: str, done: int, n: int) -> None:
+    """Nobody asked how far it is."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,14 @@ class Regression:
     store
         Images, in the box the maps are wanted in; on the CPU.
     latents
-        Posterior of each image of the store, in its order; needs covariances.
+        Posterior of each image of the store, in its order; needs covariances. By the maps of its own half set
+        (images at even and at odd positions), or half maps share noise through it.
     maps
         The run's mean and bases.
     mask
         (D, D, D) in the box of the store, where maps may differ.
-    halves
-        Maps of half sets; images then lie where those of their own half set place them, so that half maps
-        share no noise through their latents. Half sets are those of the store, which must be the run's.
+    watch
+        Told how far each pass over the images has come.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class Regression:
         latents: LatentTable,
         maps: LinearMaps,
         mask: Float[Tensor, "z y x"],
-        halves: HalfModels | None = None,
+        watch: Watch = _unseen,
     ) -> None:
         radius = store.box_size // 2 - 1
         self.store = store
@@ -77,35 +82,34 @@ class Regression:
         start = torch.cat([torch.from_numpy(maps.mean)[None], torch.from_numpy(maps.bases)]) / store.scale
         start = change_box(start, self.support.box) * self.support.mask
         noise = total_power(store)
-        measured = measure_noise(self.images, start[None], self.support, *moments_of(latents))
-        noise[: len(measured)] = measured
-        self.noise = noise
-        if halves is not None:
-            latents = halves.place(store, noise, mask)
         self.z, self.covariance = torch.tensor(latents.mean), torch.tensor(latents.covariance)
         self.t, tt = moments_of(latents)
-        power = _power(start, maps.box_size, self.support)
-        found = known_latent_maps(self.images, start[0], power, self.support, noise, self.t, tt)
-        self.maps = found[1:]
-        # as far as the run's own maps reach, they are the better regularised ones of all images
-        reach = torch.zeros(self.support.n_shells)
-        reach[: _known_shells(maps.box_size, self.support)] = 1
-        own = [_by_shell(one, reach) for one in start]
-        beyond = [_by_shell(one, 1 - reach) for one in found[0]]
-        self.whole = torch.stack(own) + torch.stack(beyond)
+        measured = measure_noise(self.images, start[None], self.support, self.t, tt)
+        noise[: len(measured)] = measured
+        self.noise = noise
+        power, known = _power(start, maps.box_size, self.support), _known_shells(maps.box_size, self.support)
+        beyond = known < self.support.n_shells
+        given = (self.images, start[0], power, self.support, noise, self.t, tt)
+        found = known_latent_maps(*given, partial(watch, "maps of half sets"), whole=beyond)
+        self.maps, self.whole = found[:2], start
+        if beyond:  # as far as the run's own maps reach, they are the better regularised ones of all images
+            reach = (torch.arange(self.support.n_shells) < known).float()
+            more = [_by_shell(one, 1 - reach) for one in found[2]]
+            self.whole = torch.stack([_by_shell(one, reach) for one in start]) + torch.stack(more)
 
-    def at_points(self, points: Float[Tensor, "m q"]) -> Iterator[RegressedMap]:
+    def at_points(self, points: Float[Tensor, "m q"], watch: Watch = _unseen) -> Iterator[RegressedMap]:
         """Maps at points, some at a time in one pass over the images."""
-        yield from self._maps(points, rings(squared_distances(self.z, self.covariance, points)), len(RINGS))
+        ring = rings(squared_distances(self.z, self.covariance, points))
+        yield from self._maps(points, ring, len(RINGS), watch)
 
     def of_selection(self, rows: Int[Tensor, " b"]) -> RegressedMap:
         """Map of some images (positions in the store), at the mean of their latents."""
         ring = torch.full((self.store.n, 1), -1, dtype=torch.int64)
         ring[rows] = 0
-        return next(self._maps(self.z[rows].mean(0, keepdim=True), ring, 1))
+        return next(self._maps(self.z[rows].mean(0, keepdim=True), ring, 1, _unseen))
 
     def _maps(
-        self, points: Float[Tensor, "m q"], ring: Int[Tensor, "n m"], n_rings: int
+        self, points: Float[Tensor, "m q"], ring: Int[Tensor, "n m"], n_rings: int, watch: Watch
     ) -> Iterator[RegressedMap]:
         voxels = Voxels.of(self.support)
         size, corrector = maps_at_a_time(voxels, n_rings), Corrector(self.support, voxels)
@@ -113,7 +117,9 @@ class Regression:
             some = slice(first, first + size)
             chosen = ring[:, some].contiguous()
             known = (self.images, self.maps, self.support.grid, voxels, self.noise, self.t)
-            sums = residual_sums(*known, chosen, n_rings)
+            last = min(first + size, len(points))
+            update = partial(watch, f"particles near maps {first} to {last - 1} of {len(points)}")
+            sums = residual_sums(*known, chosen, n_rings, update)
             for j, point in enumerate(points[some]):
                 counts = torch.stack(
                     [

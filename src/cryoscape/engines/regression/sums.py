@@ -1,5 +1,7 @@
 """One pass over the images: residuals of the subspace prediction, back-projected for many maps at a time."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -17,15 +19,19 @@ from cryoscape.particles.memory import available_memory_bytes
 from cryoscape.physics.slices import FourierGrid
 from cryoscape.physics.smooth_reading import volume_to_smooth_grid
 
-_MEMORY_BYTES = 3 << 29
-_SHARE = 0.25
-"""Of the memory that is free: many maps may take it, since each pass over the images has a cost."""
+_LEAST_BYTES = 3 << 29
+_SHARE = 0.3
+"""Of the memory that is free: sums may take it, since each pass over the images has a cost."""
+
+
+def _bytes_for_sums() -> int:
+    return max(_LEAST_BYTES, int(_SHARE * available_memory_bytes()))
 
 
 def maps_at_a_time(voxels: Voxels, n_rings: int) -> int:
     """Maps whose sums of two half sets fit into the memory set aside; their number changes no map."""
     one = 2 * len(voxels) * n_rings * 3 * 4
-    return max(1, max(_MEMORY_BYTES, int(_SHARE * available_memory_bytes())) // one)
+    return max(1, _bytes_for_sums() // one)
 
 
 def known_latent_maps(
@@ -36,28 +42,37 @@ def known_latent_maps(
     noise: Float[Tensor, " f"],
     t: Float[Tensor, "m n"],
     tt: Float[Tensor, "m n n"],
-) -> Float[Tensor, "3 n z y x"]:
-    """Mean and bases from all images and of each half set, latents known; a slab of the grid at a time."""
+    update: Callable[[int, int], None],
+    whole: bool,
+) -> Float[Tensor, "h n z y x"]:
+    """Mean and bases of each half set and, where ``whole`` is asked for, of all images; latents known.
+
+    A slab of the grid at a time; ``update`` is called with (images read, images to read in all).
+    """
     grid, n = support.grid, t.shape[1]
     base = volume_to_smooth_grid(mean, grid)
     known = support.to_grid(mean[None], correct_gridding=False)
-    spectra = [grid.zeros(n, device=mean.device) for _ in range(3)]
+    spectra = [grid.zeros(n, device=mean.device) for _ in range(3 if whole else 2)]
     precision = precision_of(power, support)
     plane = 2 * 2 * grid.n_yz * grid.n_x * (2 * n + n * (n + 1) // 2) * 4
-    depth = max(4, _MEMORY_BYTES // plane)
-    for first in range(0, grid.half + 1, depth):
-        last = min(first + depth, grid.half + 1)
+    depth = max(4, _bytes_for_sums() // plane)
+    slabs = [(first, min(first + depth, grid.half + 1)) for first in range(0, grid.half + 1, depth)]
+    done = 0
+    for first, last in slabs:
         halves = [NormalEquations(grid, n, base, first, last) for _ in range(2)]
         for rows in images.blocks():
             if len(rows):
                 block = Block(*images.read(rows), t[rows], tt[rows])
                 halves[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
+                done += len(rows)
+                update(done, len(slabs) * images.store.n)
         for number, half in enumerate(halves):
             solved = half.solve(precision, support, known)
-            spectra[1 + number][solved.position] = solved.values
-        halves[0].sums += halves[1].sums
-        solved = halves[0].solve(precision, support, known)
-        spectra[0][solved.position] = solved.values
+            spectra[number][solved.position] = solved.values
+        if whole:
+            halves[0].sums += halves[1].sums
+            solved = halves[0].solve(precision, support, known)
+            spectra[2][solved.position] = solved.values
     maps = torch.stack([support.from_spectra(spectrum) for spectrum in spectra])
     maps[:, 0] += mean
     return maps
@@ -72,20 +87,25 @@ def residual_sums(
     t: Float[Tensor, "m n"],
     ring: Int[Tensor, "m j"],
     n_rings: int,
+    update: Callable[[int, int], None],
 ) -> Float[Tensor, "j 2 v r 3"]:
     """Sums of CTF x residual (real, imaginary) and CTF^2 over noise, by map, half set, voxel and ring.
 
     The residual of an image is what the maps of its own half set, at its own latent, leave: half sets share
-    no image.
+    no image. ``update`` is called with (images seen, images to see in all).
     """
+    done = 0
     sums = torch.zeros(ring.shape[1], 2, len(voxels), n_rings, 3)
     weight = (1 / noise[images.shells]).float()
     for which in range(2):  # one after the other: maps of one half set on their grid at a time
         own = readable(maps[which], grid)
         for rows in images.blocks():
-            rows = rows[(ring[rows] >= 0).any(1) & (images.half[rows] == which)]
-            if len(rows):
-                _insert(images, rows, own, voxels, weight, t[rows], ring[rows], sums, which)
+            rows = rows[images.half[rows] == which]
+            used = rows[(ring[rows] >= 0).any(1)]
+            if len(used):
+                _insert(images, used, own, voxels, weight, t[used], ring[used], sums, which)
+            done += len(rows)
+            update(done, images.store.n)
     return sums
 
 

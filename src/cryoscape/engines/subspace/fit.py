@@ -21,7 +21,7 @@ from cryoscape.engines.subspace.halves import agreement, focused
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.mean_map import solved_means
 from cryoscape.engines.subspace.passes import run_pass
-from cryoscape.engines.subspace.posterior import latent_table
+from cryoscape.engines.subspace.posterior import Posterior, latent_table
 from cryoscape.engines.subspace.selection import choose_components
 from cryoscape.engines.subspace.start import first_model, in_box_of, support_at, whole_mask
 from cryoscape.engines.subspace.support import Support
@@ -58,17 +58,18 @@ class SubspaceResult:
     ----------
     maps : mean and bases in the box of the images, in units of the images.
     latents : posterior of each image.
+    by_half : the same by the frequencies learned from and the maps of each image's half set alone.
     noise_variance : (S,) a shell.
     radius : frequencies the latents were learned from, cycles per box.
     half_set_agreement : (q,) correlation of each basis between the half sets.
-    state : tensors and numbers to continue from; of a finished result also ``change`` (n, n), that of maps
-        from the coordinates of learning to those of the latents.
+    state : tensors and numbers to continue from.
     finished : False where `should_stop` ended learning.
     verdict : in words.
     """
 
     maps: LinearMaps
     latents: LatentTable
+    by_half: LatentTable
     noise_variance: Float[Tensor, " s"]
     radius: int
     half_set_agreement: Float[np.ndarray, " q"]
@@ -221,7 +222,7 @@ def finish(fit: SubspaceFit, watch: Watch, should_stop: Callable[[], bool]) -> S
     if fit.config.zdim is None:
         chosen = choose_components(fit.images, model, fit.support)
         model, verdict = fewer_components(model, chosen.n_components), chosen.reason
-    full, images, support = _maps_of(fit, model, watch)
+    full, by_half, images, support = _maps_of(fit, model, watch)
     if should_stop():
         return _unfinished(fit)
     placed = run_pass(
@@ -233,17 +234,18 @@ def finish(fit: SubspaceFit, watch: Watch, should_stop: Callable[[], bool]) -> S
     return SubspaceResult(
         maps=in_image_units(torch.einsum("ij,jzyx->izyx", change, full), fit.store),
         latents=latent_table(found, change),
+        by_half=latent_table(by_half, change),
         noise_variance=model.noise,
         radius=fit.radius,
         half_set_agreement=agreement(model.maps).cpu().numpy(),
-        state=fit.state() | {"change": change.cpu()},
+        state=fit.state(),
         finished=True,
         verdict=verdict,
     )
 
 
-def _maps_of(fit: SubspaceFit, model: Model, watch: Watch) -> tuple[Tensor, Images, Support]:
-    """Maps up to half the box, for latents by the frequencies they were learned from."""
+def _maps_of(fit: SubspaceFit, model: Model, watch: Watch) -> tuple[Tensor, Posterior, Images, Support]:
+    """Maps up to half the box, for latents by half sets and the frequencies they were learned from."""
     radius = fit.store.box_size // 2 - 1
     images, support = Images(fit.store, radius), support_at(fit.mask, radius)
     wide = in_box_of(support, model)
@@ -266,7 +268,7 @@ def _maps_of(fit: SubspaceFit, model: Model, watch: Watch) -> tuple[Tensor, Imag
         found.weighted_squares,
         update=lambda done, total: watch("maps at all frequencies", done, total),
     )
-    return full, images, support
+    return full, found, images, support
 
 
 def _unfinished(fit: SubspaceFit) -> SubspaceResult:
@@ -276,5 +278,5 @@ def _unfinished(fit: SubspaceFit) -> SubspaceResult:
     maps = in_image_units(fit.model.maps.mean(0), fit.store)
     alike = agreement(fit.model.maps).cpu().numpy()
     return SubspaceResult(
-        maps, table, fit.model.noise, fit.radius, alike, fit.state(), False, "stopped before the end"
+        maps, table, table, fit.model.noise, fit.radius, alike, fit.state(), False, "stopped before the end"
     )

@@ -122,16 +122,19 @@ class Support:
         return self.shell_products(maps, maps)
 
     def masked(self, spectrum: Float[Tensor, "v 1 2"]) -> Float[Tensor, "v 1 2"]:
-        """What the mask makes of the transform of a map."""
-        volume = grid_to_volume(spectrum, self.grid, self.box, False, self.region)
+        """What the mask makes of the transform of a map, 0 beyond the radius."""
+        volume = grid_to_volume(spectrum, self.grid, self.box, False, self.region, limited=True)
         return volume_to_grid(volume * self.mask, self.grid, False, self.region)
 
     def from_spectra(self, spectra: Float[Tensor, "v n 2"]) -> Float[Tensor, "n z y x"]:
-        """Transform solutions of nearest-voxel insertion, mean first, back; undo its window, and mask."""
+        """Transform solutions of nearest-voxel insertion, mean first, back; undo its window, and mask.
+
+        They must be 0 beyond the radius.
+        """
         axis = torch.sinc(centred_indices(self.box).double() / (self.box * self.grid.oversampling))
         window = (axis[:, None, None] * axis[:, None] * axis).to(self.mask)
         maps = [
-            grid_to_volume(spectra[:, j : j + 1], self.grid, self.box, False, self.region)
+            grid_to_volume(spectra[:, j : j + 1], self.grid, self.box, False, self.region, limited=True)
             for j in range(spectra.shape[1])
         ]
         whole = torch.stack(maps) / window * self.mask

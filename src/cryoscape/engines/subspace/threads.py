@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -19,5 +20,10 @@ def in_threads(work: Callable[[int, int], None], shares: list[tuple[int, int]]) 
         for share in shares:
             work(*share)
         return
-    with ThreadPoolExecutor(len(shares)) as pool:
-        list(pool.map(lambda share: work(*share), shares))
+    list(_pool(len(shares)).map(lambda share: work(*share), shares))
+
+
+@lru_cache
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    """Threads that wait for work; to start them anew each time takes as long as a small share."""
+    return ThreadPoolExecutor(n_threads)
