@@ -118,7 +118,15 @@ def test_a_run_has_all_its_files_and_loads(engine: StandIn, request_for, tmp_pat
     assert (result.folder, result.n_components, result.radius) == (folder, 2, 5)
     assert result.held_out_information == 2.5
     assert sorted(p.name for p in folder.iterdir()) == [
-        *("config.yaml", "latents.parquet", "latents_by_half.parquet", "metrics.jsonl", "rows.npy", "run.json", "run.log"),
+        *(
+            "config.yaml",
+            "latents.parquet",
+            "latents_by_half.parquet",
+            "metrics.jsonl",
+            "rows.npy",
+            "run.json",
+            "run.log",
+        ),
         *("weights.pkl", "z.pkl"),
     ]
     run = load_run(folder)

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryoscape.physics.compiled_loops import compiled, part_of_loops
+from cryoscape.physics.compiled_loops import ask_for, compiled, part_of_loops
 from cryoscape.physics.smooth_kernel import KERNEL_POLYNOMIALS
 
 if TYPE_CHECKING:
     from cryoscape.physics.slices import FourierGrid
 
+AHEAD = 3
+"""Pixels between asking the memory for what one of them will read, and reading it."""
 _HALF, _ONE = np.float32(0.5), np.uint64(1)
 # the kernel is even: the weight beside the centre is an even and an odd polynomial, that of the centre even
 _CENTRE_0, _CENTRE_2, _CENTRE_4, _CENTRE_6, _CENTRE_8 = KERNEL_POLYNOMIALS[1, ::2].astype(np.float32)
@@ -94,6 +96,17 @@ def _insert(  # type: ignore[no-untyped-def]
 
 
 @part_of_loops(inline=True)
+def place_of(k, r, oversampling):  # type: ignore[no-untyped-def]
+    """Place of a pixel on the grid, (x, y, z, sign): its opposite, with sign -1, where x would be below 0."""
+    u, v = k[0] * oversampling, k[1] * oversampling
+    x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
+    sign = np.float32(1)
+    if x < 0:
+        x, y, z, sign = -x, -y, -z, -sign
+    return x, y, z, sign
+
+
+@part_of_loops(inline=True)
 def _three_weights(t):  # type: ignore[no-untyped-def]
     """Weights of the points at -1, 0 and 1 for an offset t, as `smooth_kernel.kernel_weights`."""
     s = t * t
@@ -134,16 +147,26 @@ def read_smooth(values, x, y, z, half):  # type: ignore[no-untyped-def]
     return x0 * r0 + x1 * r1 + x2 * r2, x0 * i0 + x1 * i1 + x2 * i2
 
 
+@part_of_loops(inline=True)
+def ask_for_smooth(values, x, y, z, half):  # type: ignore[no-untyped-def]
+    """Have the memory bring what `read_smooth` will read."""
+    n_yz, n_x = 2 * half + 1, half + 1
+    nx, ny, nz = math.floor(x + _HALF), math.floor(y + _HALF), math.floor(z + _HALF)
+    for dz in range(-1, 2):
+        for dy in range(-1, 2):
+            ask_for(values, ((nz + dz + half) * n_yz + ny + dy + half) * n_x + nx, 0)
+
+
 @compiled(fastmath={"contract", "nsz"})
 def _extract_smooth(values, out, rotations, k, half, oversampling, first, last):  # type: ignore[no-untyped-def]
+    n_pixels = k.shape[0]
     for b in range(first, last):
         r = rotations[b]
-        for p in range(k.shape[0]):
-            u, v = k[p, 0] * oversampling, k[p, 1] * oversampling
-            x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
-            sign = 1
-            if x < 0:
-                x, y, z, sign = -x, -y, -z, -1
+        for p in range(n_pixels):
+            if p + AHEAD < n_pixels:
+                x, y, z, _ = place_of(k[p + AHEAD], r, oversampling)
+                ask_for_smooth(values, x, y, z, half)
+            x, y, z, sign = place_of(k[p], r, oversampling)
             out[b, p] = 0
             # also where a rotation is not finite, whose floor is the lowest integer
             if math.floor(x) < 0 or max(x, abs(y), abs(z)) >= half - 1:

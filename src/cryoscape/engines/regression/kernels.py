@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from cryoscape.engines.subspace.kernels import place_of, read_packed
+from cryoscape.engines.subspace.kernels import ask_for_pixel, read_packed
 from cryoscape.physics.compiled_loops import compiled
-from cryoscape.physics.slice_kernels import read_smooth
+from cryoscape.physics.slice_kernels import AHEAD, place_of, read_smooth
 
 
 @compiled()
@@ -32,6 +32,8 @@ def residuals(  # type: ignore[no-untyped-def]
     for b in range(first, last):
         r = rotations[b]
         for p in range(k.shape[0]):
+            if p + AHEAD < k.shape[0]:
+                ask_for_pixel(mean, bases, k[p + AHEAD], r, half, oversampling)
             x, y, z, sign = place_of(k[p], r, oversampling)
             real, imaginary = read_smooth(mean, x, y, z, half)
             real, imaginary = real * t[b, 0], imaginary * t[b, 0]

@@ -10,22 +10,13 @@ import math
 
 import numpy as np
 
-from cryoscape.physics.compiled_loops import compiled, part_of_loops
-from cryoscape.physics.slice_kernels import read_smooth
+from cryoscape.physics.compiled_loops import ask_for, compiled, part_of_loops
+from cryoscape.physics.slice_kernels import AHEAD, ask_for_smooth, place_of, read_smooth
 
+NUMBERS_AT_ONCE = 16
+"""Single precision numbers that memory brings at once."""
 LANES = 8
 """Voxels solved side by side: as many double precision numbers as the widest registers hold."""
-
-
-@part_of_loops(inline=True)
-def place_of(k, r, oversampling):  # type: ignore[no-untyped-def]
-    """Place of a pixel on the grid, (x, y, z, sign): its opposite, with sign -1, where x would be below 0."""
-    u, v = k[0] * oversampling, k[1] * oversampling
-    x, y, z = u * r[0, 0] + v * r[1, 0], u * r[0, 1] + v * r[1, 1], u * r[0, 2] + v * r[1, 2]
-    sign = np.float32(1)
-    if x < 0:
-        x, y, z, sign = -x, -y, -z, -sign
-    return x, y, z, sign
 
 
 @part_of_loops(inline=True)
@@ -48,6 +39,21 @@ def read_packed(bases, x, y, z, half, w, read):  # type: ignore[no-untyped-def]
         read[j] = left + fx * (right - left)
 
 
+@part_of_loops(inline=True)
+def ask_for_pixel(mean, bases, k, r, half, oversampling):  # type: ignore[no-untyped-def]
+    """Have the memory bring what `read_smooth` and `read_packed` will read for a pixel."""
+    n_yz, n_x = 2 * half + 1, half + 1
+    x, y, z, _ = place_of(k, r, oversampling)
+    ask_for_smooth(mean, x, y, z, half)
+    a = ((math.floor(z) + half) * n_yz + math.floor(y) + half) * n_x + math.floor(x)
+    # two neighbours along x lie one behind the other
+    for column in range(0, 2 * bases.shape[1], NUMBERS_AT_ONCE):
+        ask_for(bases, a, column)
+        ask_for(bases, a + n_x, column)
+        ask_for(bases, a + n_yz * n_x, column)
+        ask_for(bases, a + n_yz * n_x + n_x, column)
+
+
 @compiled()
 def project(mean, bases, rotations, k, half, oversampling, out, first, last):  # type: ignore[no-untyped-def]
     """Central slices ``out`` (B, P, q + 1, 2) of mean (V, 2) and bases (V, 2q)."""
@@ -56,6 +62,8 @@ def project(mean, bases, rotations, k, half, oversampling, out, first, last):  #
     for b in range(first, last):
         r = rotations[b]
         for p in range(k.shape[0]):
+            if p + AHEAD < k.shape[0]:
+                ask_for_pixel(mean, bases, k[p + AHEAD], r, half, oversampling)
             x, y, z, sign = place_of(k[p], r, oversampling)
             real, imaginary = read_smooth(mean, x, y, z, half)
             read_packed(bases, x, y, z, half, one, read)
@@ -79,6 +87,8 @@ def moments(  # type: ignore[no-untyped-def]
     for b in range(first, last):
         r = rotations[b]
         for p in range(n_pixels):
+            if p + AHEAD < n_pixels:
+                ask_for_pixel(mean, bases, k[p + AHEAD], r, half, oversampling)
             x, y, z, sign = place_of(k[p], r, oversampling)
             w = ctf[b, p] * weight[p]
             real, imaginary = read_smooth(mean, x, y, z, half)
