@@ -82,7 +82,10 @@ def run_measured(command: list[str], log: Path) -> Measured:
 
 
 def train(engine: str, template: str, folder: Path, out: Path, force: bool) -> tuple[Path, Measured | None]:
-    """Train an engine into OUT/ENGINE; a run that is there is used again, with what it had cost."""
+    """Train an engine into OUT/ENGINE; a run that is there is used again, with what it had cost.
+
+    OUT is of one set: a run of another would be scored against a truth that is not its own.
+    """
     run, record = out / engine, out / f"{engine}.cost.json"
     if record.is_file() and run.is_dir() and not force:
         return run, Measured(**json.loads(record.read_text()))
@@ -135,14 +138,15 @@ def bench(arguments: argparse.Namespace) -> None:
     recipe = recipe_for(arguments.set, arguments.n, arguments.box_size)
     folder = make_set(arguments.set, recipe, arguments.sets, arguments.models)
     out: Path = arguments.outdir
-    out.mkdir(parents=True, exist_ok=True)
+    runs = out / folder.name
+    runs.mkdir(parents=True, exist_ok=True)
     store, truth = prepared_store(folder), load_truth(folder)
     bounds = None if arguments.no_bounds else bounds_of(folder)
     templates = {name: ENGINES[name] for name in arguments.engine}
     templates |= dict(item.split("=", 1) for item in arguments.command)
     results: dict[str, dict[str, Any]] = {} if bounds is None else bounds_rows(bounds)
     for name, template in templates.items():
-        run, cost = train(name, template, folder, out, arguments.force)
+        run, cost = train(name, template, folder, runs, arguments.force)
         results[name] = score_run(run, truth, bounds, arguments.curve) | (asdict(cost) if cost else {})
     for run in arguments.run:
         results[str(run)] = score_run(run, truth, bounds, arguments.curve)
@@ -168,7 +172,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("set", choices=RECIPES, metavar="SET", help=f"one of {', '.join(RECIPES)}")
-    parser.add_argument("-o", "--outdir", type=Path, required=True, help="runs, logs and SET.json")
+    parser.add_argument("-o", "--outdir", type=Path, required=True, help="SET.json; runs and logs in SET/")
     parser.add_argument("--sets", type=Path, default=Path("sets"), help="folder of the data sets [sets]")
     add_size_options(parser)
     parser.add_argument("--engine", action="append", default=[], choices=ENGINES, help="train and score this")
