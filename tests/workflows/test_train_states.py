@@ -41,7 +41,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Stand-ins for both fits; what they were given."""
     seen: list[Any] = []
 
-    def fit_states(store, model, radius, mask, config, report) -> StatesResult:
+    def fit_states(store, model, radius, mask, config, report, watch) -> StatesResult:
         seen.append((model, radius, config))
         report(StepReport("merged", K, 0.25))
         k = config.k or K

@@ -16,7 +16,7 @@ from cryoscape.engines.states.fit import StatesResult, StepReport, fit_states
 from cryoscape.engines.vae.checkpoint import pick_device
 from cryoscape.errors import InputError
 from cryoscape.particles.fourier_store import FourierStore, PreprocessConfig
-from cryoscape.workflows.progress import format_seconds
+from cryoscape.workflows.progress import StepProgress, format_seconds
 from cryoscape.workflows.subspace_start import SubspaceStart, check_same_images, read_subspace
 from cryoscape.workflows.train_states_files import StateLine, write_states
 from cryoscape.workflows.train_states_plan import (
@@ -115,7 +115,8 @@ def _fit(
         "as many as can be told apart" if config.k is None else config.k,
     )
     _write_files(request, config, store, zdim=None)
-    result = fit_states(store, start.model, start.radius, start.mask, config, StepLog(folder))
+    with StepProgress() as watch:
+        result = fit_states(store, start.model, start.radius, start.mask, config, StepLog(folder), watch)
     seconds = time.perf_counter() - started
     found = {
         "n_states": len(result.shares),

@@ -9,7 +9,7 @@ from cryoscape.engines.states.config import StatesConfig
 from cryoscape.engines.states.evidence import Evidence, Likelihoods, Reading, likelihoods, packed
 from cryoscape.engines.states.fit import StepReport, find_states
 from cryoscape.engines.states.frame import frame_of, in_frame, moments_of_states
-from cryoscape.engines.states.merging import cross_fitted
+from cryoscape.engines.states.merging import held_out_likelihood
 from cryoscape.engines.states.mixture import Mixture, centres_of, log_likelihoods, responsibilities
 from cryoscape.engines.states.stability import matched_overlap, stability
 from cryoscape.engines.subspace.em import Model
@@ -83,9 +83,9 @@ def test_states_are_found_with_their_number(three: tuple[Reading, np.ndarray]) -
     weight, _, total = responsibilities(reading.evidence, mixture)
     assert adjusted_rand_score(state, weight.argmax(1).numpy()) > 0.9
     torch.testing.assert_close(total, log_likelihoods(reading.evidence, mixture))
-    held_out, _ = cross_fitted(reading.evidence, mixture, 4)
+    held_out = held_out_likelihood(reading.evidence, mixture, 4)
     assert float(total.mean()) - 0.05 < held_out < float(total.mean())
-    assert stability(reading.evidence, reading.z.numpy(), mixture, StatesConfig(start_k=8)).min() > 0.7
+    assert stability(reading, weight.argmax(1).numpy(), 3, StatesConfig(start_k=8)).min() > 0.7
 
 
 def test_one_state_is_one_and_a_number_asked_for_is_kept() -> None:

@@ -15,6 +15,7 @@ class StatesConfig:
     start_k : states to start from, merged afterwards; at least half as many again as ``k``.
     starts : times that clusters are drawn; the likeliest start is taken.
     iterations : most iterations of the mixture at each number of states; ``final_iterations`` at the last.
+    rounds : times that states get maps of their own and are found again in these.
     temperature : by which log-likelihoods are divided at the start.
     least_nats_a_particle : two states are one where merging them costs the smaller one's particles less each.
     """
@@ -24,6 +25,7 @@ class StatesConfig:
     starts: int = 3
     iterations: int = 4
     final_iterations: int = 40
+    rounds: int = 1
     temperature: float = 2.0
     least_nats_a_particle: float = 0.3
     seed: int = 0

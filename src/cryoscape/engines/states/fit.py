@@ -1,7 +1,8 @@
 """States from a subspace: found in its likelihoods, then with maps of their own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,18 +12,19 @@ from torch import Tensor
 from cryoscape.engines.latent_table import LatentTable
 from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.states.config import StatesConfig
-from cryoscape.engines.states.evidence import Reading, likelihoods, read_images
-from cryoscape.engines.states.frame import frame_of, in_frame, moments_of_states
-from cryoscape.engines.states.maps import MapMaker
-from cryoscape.engines.states.merging import Merger, best_merger, cross_fitted, merge_states
-from cryoscape.engines.states.mixture import Mixture, fit, responsibilities
+from cryoscape.engines.states.evidence import Reading, likelihoods
+from cryoscape.engines.states.merging import Merger, best_merger, held_out_likelihood, settle
+from cryoscape.engines.states.mixture import Mixture, responsibilities
+from cryoscape.engines.states.rounds import Known, Watch, find_again, half_maps, read_with, whole_maps
 from cryoscape.engines.states.stability import stability
 from cryoscape.engines.states.start import first_mixture
 from cryoscape.engines.subspace.em import Model
 from cryoscape.engines.subspace.final import in_image_units
-from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.start import support_at
 from cryoscape.particles.fourier_store import FourierStore
+
+_EARLY_EASE = 0.5
+"""Of what a state must be worth, while it is looked at in a subspace only."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ def fit_states(
     mask: Float[Tensor, "z y x"],
     config: StatesConfig,
     report: Callable[[StepReport], None] = lambda _: None,
+    watch: Watch = lambda label, done, total: None,
 ) -> StatesResult:
-    """Find states and make their maps.
+    """Find states in a subspace, then in maps of their own, and make their maps.
 
     Parameters
     ----------
@@ -91,52 +94,68 @@ def fit_states(
         (D, D, D) where maps may differ.
     report
         Told of each step.
+    watch
+        Told how far passes over the images are.
     """
-    reading = _read(store, model, radius, mask)
-    mixture = find_states(reading, config, report)
-    verdict = _verdict(reading, mixture, config)
-    held_out, _ = cross_fitted(reading.evidence, mixture, config.iterations)
-    report(StepReport("states", mixture.k, held_out=held_out))
+    support = support_at(mask, radius)
+    reading = read_with(store, model, radius, support, "reading the images", watch)
+    first = Known(model, radius, support, reading, find_states(reading, config, report))
+    known, held_out = _found_again(store, first, mask, config, report, watch)
 
-    frame = frame_of(mixture)
-    weight, found, _ = responsibilities(reading.evidence, mixture)
-    moments = moments_of_states(frame.points, weight, found)
-    maker = MapMaker(store, in_frame(model, frame), radius, mask)
-    halves, whole = maker.halves(*moments), maker.whole(*moments)
+    made = half_maps(store, known, mask, watch)
+    whole = whole_maps(store, known, made, watch)
+    probabilities = responsibilities(known.reading.evidence, known.mixture)[0].cpu().numpy()
     return StatesResult(
         maps=in_image_units(whole, store),
-        halves=(in_image_units(halves[0], store), in_image_units(halves[1], store)),
-        latents=_latents(reading, mixture, frame.points),
-        probabilities=weight.cpu().numpy(),
-        centres=frame.points.cpu().numpy(),
-        shares=mixture.shares.cpu().numpy(),
-        stability=stability(reading.evidence, reading.z.cpu().numpy(), mixture, config),
+        halves=(in_image_units(made.halves[0], store), in_image_units(made.halves[1], store)),
+        latents=_latents(known.reading, known.mixture, made.frame.points),
+        probabilities=probabilities,
+        centres=made.frame.points.cpu().numpy(),
+        shares=known.mixture.shares.cpu().numpy(),
+        stability=stability(reading, probabilities.argmax(1), known.mixture.k, config),
         noise_variance=model.noise,
         held_out=held_out,
-        verdict=verdict,
+        verdict=_verdict(known.reading, known.mixture, config),
     )
 
 
 def find_states(
     reading: Reading, config: StatesConfig, report: Callable[[StepReport], None] = lambda _: None
 ) -> Mixture:
-    """The mixture in the coordinates of the reading, largest state first."""
+    """The mixture in the coordinates of the reading, largest state first.
 
-    def tell(merger: Merger) -> None:
-        report(StepReport("merged", merger.mixture.k, merger.nats_a_particle))
-
-    evidence = reading.evidence
-    mixture = first_mixture(evidence, reading.z.cpu().numpy(), config)
-    report(StepReport("start", mixture.k))
-    mixture = merge_states(evidence, mixture, config.k, config.iterations, config.least_nats_a_particle, tell)
-    mixture, _ = fit(evidence, mixture, config.final_iterations)
-    order = mixture.shares.argsort(descending=True)
-    return Mixture(mixture.centres[order], mixture.shares[order])
+    Before rounds that look again, states that may turn out to be two are left apart.
+    """
+    start = first_mixture(reading.evidence, reading.z.cpu().numpy(), config)
+    report(StepReport("start", start.k))
+    ease = _EARLY_EASE if config.rounds else 1.0
+    return settle(reading.evidence, start, config, partial(_tell_merger, report), ease)
 
 
-def _read(store: FourierStore, model: Model, radius: int, mask: Tensor) -> Reading:
-    images, support = Images(store, radius), support_at(mask, radius)
-    return read_images(images, model.maps, support, model.noise, model.contrast_spread)
+def _found_again(
+    store: FourierStore,
+    known: Known,
+    mask: Float[Tensor, "z y x"],
+    config: StatesConfig,
+    report: Callable[[StepReport], None],
+    watch: Watch,
+) -> tuple[Known, float]:
+    """Rounds of maps and states while images say more with the new maps; and their held-out likelihood."""
+    held_out = held_out_likelihood(known.reading.evidence, known.mixture, config.iterations)
+    report(StepReport("in the subspace", known.mixture.k, held_out=held_out))
+    for _ in range(config.rounds if known.mixture.k > 1 else 0):
+        again = find_again(store, known, mask, config, partial(_tell_merger, report), watch)
+        value = held_out_likelihood(again.reading.evidence, again.mixture, config.iterations)
+        report(StepReport("in their own maps", again.mixture.k, held_out=value))
+        if value <= held_out:
+            settled = settle(known.reading.evidence, known.mixture, config, partial(_tell_merger, report))
+            return replace(known, mixture=settled), held_out
+        known, held_out = again, value
+    return known, held_out
+
+
+def _tell_merger(report: Callable[[StepReport], None], merger: Merger) -> None:
+    report(StepReport("merged", merger.mixture.k, merger.nats_a_particle))
 
 
 def _verdict(reading: Reading, mixture: Mixture, config: StatesConfig) -> str:

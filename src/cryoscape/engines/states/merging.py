@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cryoscape.engines.states.config import StatesConfig
 from cryoscape.engines.states.evidence import Evidence, Likelihoods, likelihoods
 from cryoscape.engines.states.mixture import Mixture, centres_of, fit, joint, log_likelihoods
 
@@ -52,20 +53,37 @@ def merge_states(
     return mixture
 
 
-def cross_fitted(evidence: Evidence, mixture: Mixture, iterations: int) -> tuple[float, list[Mixture]]:
-    """Mean log-likelihood of each half set under the places fitted to the other; and both fits.
+def settle(
+    evidence: Evidence,
+    start: Mixture,
+    config: StatesConfig,
+    report: Callable[[Merger], None] = lambda _: None,
+    ease: float = 1.0,
+) -> Mixture:
+    """Merge states as configured, improve what is left to the end, and sort it, largest state first.
+
+    ``ease`` multiplies what a state must be worth.
+    """
+    least = ease * config.least_nats_a_particle
+    mixture = merge_states(evidence, start, config.k, config.iterations, least, report)
+    mixture, _ = fit(evidence, mixture, config.final_iterations)
+    order = mixture.shares.argsort(descending=True)
+    return Mixture(mixture.centres[order], mixture.shares[order])
+
+
+def held_out_likelihood(evidence: Evidence, mixture: Mixture, iterations: int) -> float:
+    """Mean log-likelihood an image of each half set under the places fitted to the other.
 
     Also the maps of the halves differ: what one owes to errors of its maps the other does not confirm.
     """
     halves = [
         evidence.of(torch.arange(first, evidence.n, 2, device=evidence.image.device)) for first in (0, 1)
     ]
-    fitted = [fit(half, mixture, iterations)[0] for half in halves]
-    total = sum(
-        float(log_likelihoods(other, own).double().sum())
-        for own, other in zip(fitted, halves[::-1], strict=True)
-    )
-    return total / evidence.n, fitted
+    total = 0.0
+    for own, other in (halves, halves[::-1]):
+        fitted, _ = fit(own, mixture, iterations)
+        total += float(log_likelihoods(other, fitted).double().sum())
+    return total / evidence.n
 
 
 def best_merger(evidence: Evidence, mixture: Mixture, least_nats_a_particle: float) -> Merger:

@@ -1,35 +1,40 @@
 """Whether each half of the images finds the same states for itself."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
 from cryoscape.engines.states.config import StatesConfig
-from cryoscape.engines.states.evidence import Evidence
+from cryoscape.engines.states.evidence import Reading
 from cryoscape.engines.states.merging import merge_states
-from cryoscape.engines.states.mixture import Mixture, responsibilities
+from cryoscape.engines.states.mixture import responsibilities
 from cryoscape.engines.states.start import first_mixture
 
 
 def stability(
-    evidence: Evidence, z: Float[Any, "n q"], mixture: Mixture, config: StatesConfig
+    reading: Reading, states: Int[np.ndarray, " n"], k: int, config: StatesConfig
 ) -> Float[np.ndarray, " k"]:
     """Overlap of each state with the states that either half set finds from a start of its own, the smaller.
 
     Both halves' states place all images; overlap is intersection over union of the best one-to-one match.
+
+    Parameters
+    ----------
+    reading
+        Of maps that know nothing of the states.
+    states
+        The state of each image, below ``k``.
     """
-    own = responsibilities(evidence, mixture)[0].argmax(1).cpu().numpy()
+    evidence, z = reading.evidence, reading.z.cpu().numpy()
     found = []
     for first in (0, 1):
         rows = torch.arange(first, evidence.n, 2, device=evidence.image.device)
         part = evidence.of(rows)
         start = first_mixture(part, z[first::2], config)
-        other = merge_states(part, start, mixture.k, config.iterations, config.least_nats_a_particle)
+        other = merge_states(part, start, k, config.iterations, config.least_nats_a_particle)
         placed = responsibilities(evidence, other)[0].argmax(1).cpu().numpy()
-        found.append(matched_overlap(own, placed, mixture.k))
+        found.append(matched_overlap(states, placed, k))
     smaller: np.ndarray = np.minimum(*found)
     return smaller
 
