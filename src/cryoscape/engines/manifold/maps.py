@@ -93,6 +93,9 @@ def make_maps_again(
     def tell(part: int) -> None:
         update(done + part)
 
+    def share(part: int, of: int) -> None:
+        tell(part * store.n // of)
+
     def placed(evidence: Evidence) -> tuple[Tensor, Tensor]:
         posterior = encode(linear_model(evidence).features, networks.encoder)
         found = weigh(evidence, posterior, networks, config.final_samples, config.seed)
@@ -103,9 +106,9 @@ def make_maps_again(
     own = read_images(Images(store, radius), model.maps.flip(0), support_at(mask, radius), *shared)
     maker = MapMaker(store, model, radius, mask)
     done += store.n
-    halves = maker.halves(*placed(own.evidence), tell)
+    halves = maker.halves(*placed(own.evidence), share)
     done += store.n
-    whole = maker.whole(*placed(first.learning), tell)
+    whole = maker.whole(*placed(first.learning), share)
     images, found = Images(store, maker.support.grid.max_radius), list[Reading]()
     for maps in (halves, whole.expand(2, *whole.shape)):
         done += store.n

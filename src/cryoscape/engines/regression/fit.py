@@ -13,9 +13,10 @@ from cryoscape.engines.linear_maps import LinearMaps
 from cryoscape.engines.noise import total_power
 from cryoscape.engines.regression.correction import Correction, Corrector
 from cryoscape.engines.regression.neighbours import RINGS, rings, squared_distances
-from cryoscape.engines.regression.sums import known_latent_maps, maps_at_a_time, residual_sums
+from cryoscape.engines.regression.sums import bytes_for_sums, maps_at_a_time, residual_sums
 from cryoscape.engines.regression.voxels import Voxels
 from cryoscape.engines.subspace.em import extrapolate_power
+from cryoscape.engines.subspace.final import Sets, full_maps
 from cryoscape.engines.subspace.fit import Watch
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.passes import measure_noise
@@ -89,8 +90,9 @@ class Regression:
         self.noise = noise
         power, known = _power(start, maps.box_size, self.support), _known_shells(maps.box_size, self.support)
         beyond = known < self.support.n_shells
-        given = (self.images, start[0], power, self.support, noise, self.t, tt)
-        found = known_latent_maps(*given, partial(watch, "maps of half sets"), whole=beyond)
+        sets: Sets = "halves and all" if beyond else "halves"
+        given = (self.images, start[:1], power, self.support, noise, self.t, tt)
+        found = full_maps(*given, partial(watch, "maps of half sets"), sets, bytes_for_sums())
         self.maps, self.whole = found[:2], start
         if beyond:  # as far as the run's own maps reach, they are the better regularised ones of all images
             reach = (torch.arange(self.support.n_shells) < known).float()

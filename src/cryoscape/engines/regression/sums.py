@@ -9,73 +9,27 @@ from torch import Tensor
 
 from cryoscape.engines.regression.kernels import accumulate, residuals
 from cryoscape.engines.regression.voxels import Voxels
-from cryoscape.engines.subspace.equations import Block, NormalEquations, precision_of
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.readable import ReadableMaps, readable
 from cryoscape.engines.subspace.sorted_pixels import sort_by_voxel
-from cryoscape.engines.subspace.support import Support
 from cryoscape.engines.subspace.threads import even_shares, in_threads
 from cryoscape.particles.memory import available_memory_bytes
 from cryoscape.physics.slices import FourierGrid
-from cryoscape.physics.smooth_reading import volume_to_smooth_grid
 
 _LEAST_BYTES = 3 << 29
 _SHARE = 0.3
 """Of the memory that is free: sums may take it, since each pass over the images has a cost."""
 
 
-def _bytes_for_sums() -> int:
+def bytes_for_sums() -> int:
+    """Memory set aside for sums over images."""
     return max(_LEAST_BYTES, int(_SHARE * available_memory_bytes()))
 
 
 def maps_at_a_time(voxels: Voxels, n_rings: int) -> int:
     """Maps whose sums of two half sets fit into the memory set aside; their number changes no map."""
     one = 2 * len(voxels) * n_rings * 3 * 4
-    return max(1, _bytes_for_sums() // one)
-
-
-def known_latent_maps(
-    images: Images,
-    mean: Float[Tensor, "z y x"],
-    power: Float[Tensor, "s n"],
-    support: Support,
-    noise: Float[Tensor, " f"],
-    t: Float[Tensor, "m n"],
-    tt: Float[Tensor, "m n n"],
-    update: Callable[[int, int], None],
-    whole: bool,
-) -> Float[Tensor, "h n z y x"]:
-    """Mean and bases of each half set and, where ``whole`` is asked for, of all images; latents known.
-
-    A slab of the grid at a time; ``update`` is called with (images read, images to read in all).
-    """
-    grid, n = support.grid, t.shape[1]
-    base = volume_to_smooth_grid(mean, grid)
-    known = support.to_grid(mean[None], correct_gridding=False)
-    spectra = [grid.zeros(n, device=mean.device) for _ in range(3 if whole else 2)]
-    precision = precision_of(power, support)
-    plane = 2 * 2 * grid.n_yz * grid.n_x * (2 * n + n * (n + 1) // 2) * 4
-    depth = max(4, _bytes_for_sums() // plane)
-    slabs = [(first, min(first + depth, grid.half + 1)) for first in range(0, grid.half + 1, depth)]
-    done = 0
-    for first, last in slabs:
-        halves = [NormalEquations(grid, n, base, first, last) for _ in range(2)]
-        for rows in images.blocks():
-            if len(rows):
-                block = Block(*images.read(rows), t[rows], tt[rows])
-                halves[int(images.half[rows[0]])].add(block, images.k, noise[images.shells])
-                done += len(rows)
-                update(done, len(slabs) * images.store.n)
-        for number, half in enumerate(halves):
-            solved = half.solve(precision, support, known)
-            spectra[number][solved.position] = solved.values
-        if whole:
-            halves[0].sums += halves[1].sums
-            solved = halves[0].solve(precision, support, known)
-            spectra[2][solved.position] = solved.values
-    maps = torch.stack([support.from_spectra(spectrum) for spectrum in spectra])
-    maps[:, 0] += mean
-    return maps
+    return max(1, bytes_for_sums() // one)
 
 
 def residual_sums(

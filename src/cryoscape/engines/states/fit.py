@@ -15,11 +15,12 @@ from cryoscape.engines.states.config import StatesConfig
 from cryoscape.engines.states.evidence import Reading, likelihoods
 from cryoscape.engines.states.merging import Merger, best_merger, held_out_likelihood, settle
 from cryoscape.engines.states.mixture import Mixture, responsibilities
-from cryoscape.engines.states.rounds import Known, Watch, find_again, half_maps, read_with, whole_maps
+from cryoscape.engines.states.rounds import Known, find_again, half_maps, read_with, whole_maps
 from cryoscape.engines.states.stability import stability
 from cryoscape.engines.states.start import first_mixture
 from cryoscape.engines.subspace.em import Model
 from cryoscape.engines.subspace.final import in_image_units
+from cryoscape.engines.subspace.fit import Watch
 from cryoscape.engines.subspace.start import support_at
 from cryoscape.particles.fourier_store import FourierStore
 

@@ -1,14 +1,12 @@
 """Maps of states at full resolution, of each half set and of all images."""
 
 from collections.abc import Callable
-from functools import partial
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cryoscape.engines.subspace.em import Model
-from cryoscape.engines.subspace.final import full_maps
+from cryoscape.engines.subspace.final import Sets, full_maps
 from cryoscape.engines.subspace.halves import focused
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.start import enlarge, support_at
@@ -40,38 +38,26 @@ class MapMaker:
         self,
         once: Float[Tensor, "n m"],
         twice: Float[Tensor, "n m m"],
-        update: Callable[[int], None] = lambda done: None,
+        update: Callable[[int, int], None] = lambda done, total: None,
     ) -> Float[Tensor, "2 m z y x"]:
         """Maps of the half sets in the box of the support, from E[a (1, u)] and E[a^2 (1, u)(1, u)^T].
 
-        ``update`` is called with the number of images done.
+        ``update`` is called with (images read, images to read in all).
         """
-        half = self.store.halves()
-        found, before = [], 0
-        for which in range(2):
-            rows = torch.nonzero(half == which)[:, 0]
-            part = self.store.select_original(self.store.particles.row[rows.cpu().numpy()])
-            tell = partial(_shifted, update, before)
-            found.append(self._solve(part, self.bases[which], once[rows], twice[rows], tell))
-            before += part.n
-        return torch.stack(found)
+        return self._solve("halves", self.bases, once, twice, update)
 
     def whole(
         self,
         once: Float[Tensor, "n m"],
         twice: Float[Tensor, "n m m"],
-        update: Callable[[int], None] = lambda done: None,
+        update: Callable[[int, int], None] = lambda done, total: None,
     ) -> Float[Tensor, "m z y x"]:
         """Maps of all images."""
-        return self._solve(self.store, self.bases.mean(0), once, twice, update)
+        return self._solve("all", self.bases.mean(0, keepdim=True), once, twice, update)[0]
 
     def _solve(
-        self, store: FourierStore, base: Tensor, once: Tensor, twice: Tensor, update: Callable[[int], None]
+        self, sets: Sets, bases: Tensor, once: Tensor, twice: Tensor, update: Callable[[int, int], None]
     ) -> Tensor:
-        images = Images(store, self.support.grid.max_radius)
-        fixed = (self.power, self.support, self.noise, once, twice)
-        return full_maps(images, base, *fixed, lambda done, total: update(done * store.n // total))
-
-
-def _shifted(update: Callable[[int], None], before: int, done: int) -> None:
-    update(before + done)
+        images = Images(self.store, self.support.grid.max_radius)
+        fixed = (images, bases, self.power, self.support, self.noise)
+        return full_maps(*fixed, once, twice, update, sets)

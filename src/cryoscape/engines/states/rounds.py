@@ -6,6 +6,7 @@ was learned with. Half maps of the states at all frequencies say more of each im
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor
@@ -17,12 +18,10 @@ from cryoscape.engines.states.maps import MapMaker
 from cryoscape.engines.states.merging import Merger, settle
 from cryoscape.engines.states.mixture import Mixture, fit, responsibilities
 from cryoscape.engines.subspace.em import Model
+from cryoscape.engines.subspace.fit import Watch
 from cryoscape.engines.subspace.images import Images
 from cryoscape.engines.subspace.support import Support
 from cryoscape.particles.fourier_store import FourierStore
-
-Watch = Callable[[str, int, int], None]
-"""Told of a step in words, and how many images of how many are done."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +61,14 @@ def half_maps(store: FourierStore, known: Known, mask: Float[Tensor, "z y x"], w
     weight, found, _ = responsibilities(own.evidence, known.mixture)
     maker = MapMaker(store, in_frame(known.model, frame), known.radius, mask)
     moments = moments_of_states(frame.points, weight, found)
-    return StateMaps(maker, frame, maker.halves(*moments, lambda n: watch("half maps of states", n, store.n)))
+    return StateMaps(maker, frame, maker.halves(*moments, partial(watch, "half maps of states")))
 
 
 def whole_maps(store: FourierStore, known: Known, made: StateMaps, watch: Watch) -> Float[Tensor, "k z y x"]:
     """Mean and differences of all images, each placed by the maps that it has no part in."""
     weight, found, _ = responsibilities(known.reading.evidence, known.mixture)
     moments = moments_of_states(made.frame.points, weight, found)
-    return made.maker.whole(*moments, lambda n: watch("maps of states", n, store.n))
+    return made.maker.whole(*moments, partial(watch, "maps of states"))
 
 
 def find_again(

@@ -1,7 +1,9 @@
 """Maps at full resolution for known latents, slab by slab of Fourier space where memory asks for it."""
 
 from collections.abc import Callable
+from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,49 +18,63 @@ from cryoscape.physics.smooth_reading import volume_to_smooth_grid
 MEMORY_BYTES = 3 << 29
 """Of sums held at a time; more takes several passes over the images."""
 
+Sets = Literal["all", "halves", "halves and all"]
+"""Of which images maps are made: of all, of each half set, or three: of each and of all."""
+
 
 def full_maps(
     images: Images,
-    base: Float[Tensor, "z y x"],
+    bases: Float[Tensor, "b z y x"],
     power: Float[Tensor, "s n"],
     support: Support,
-    noise: Float[Tensor, " all"],
+    noise: Float[Tensor, " f"],
     weighted: Float[Tensor, "i n"],
     weighted_squares: Float[Tensor, "i n n"],
     update: Callable[[int, int], None] = lambda done, total: None,
-) -> Float[Tensor, "n z y x"]:
+    sets: Sets = "all",
+    memory_bytes: int | None = None,
+) -> Float[Tensor, "h n z y x"]:
     """Solve for mean and bases, given E[a (1, z)] and E[a^2 (1, z) (1, z)^T] of every image.
 
     Parameters
     ----------
-    base
-        A mean map close to the one looked for.
+    bases
+        Mean maps close to those looked for: one for all sets, or (only for "halves") one of each half set.
     power
         Prior power of each map a shell.
     noise
         Variance a shell.
     update
         Called with (images read, images to read in all).
+    memory_bytes
+        Of sums held at a time; `MEMORY_BYTES` by default.
     """
-    n = weighted.shape[1]
-    grid = volume_to_smooth_grid(base, support.grid)
-    known = support.to_grid(base[None], correct_gridding=False)
-    spectrum = support.grid.zeros(n, device=base.device)
-    slabs = _slabs(support, n)
+    grid, n = support.grid, weighted.shape[1]
+    n_sums = 1 if sets == "all" else 2
+    starts = [volume_to_smooth_grid(base, grid) for base in bases]
+    known = [support.to_grid(base[None], correct_gridding=False) for base in bases]
+    spectra = [grid.zeros(n, device=bases.device) for _ in range(3 if sets == "halves and all" else n_sums)]
+    precision = precision_of(power, support)
+    slabs = _slabs(support, n, n_sums, MEMORY_BYTES if memory_bytes is None else memory_bytes)
     for number, (first, last) in enumerate(slabs):
-        equations = NormalEquations(support.grid, n, grid, first, last)
+        equations = [NormalEquations(grid, n, starts[i % len(starts)], first, last) for i in range(n_sums)]
         done = number * images.store.n
         for rows in images.blocks():
             block = Block(*images.read(rows), weighted[rows], weighted_squares[rows])
-            equations.add(block, images.k, noise[images.shells])
+            own = equations[int(images.half[rows[0]]) % n_sums]
+            own.add(block, images.k, noise[images.shells])
             done += len(rows)
             update(done, len(slabs) * images.store.n)
-        sum_over_processes(equations.sums)
-        solved = equations.solve(precision_of(power, support), support, known)
-        spectrum[solved.position] = solved.values
+        sum_over_processes(*(one.sums for one in equations))
+        for which, spectrum in enumerate(spectra):
+            if which == 2:  # both half sets, from the same start
+                equations[0].sums += equations[1].sums
+            solved = equations[which % 2].solve(precision, support, known[which % len(known)])
+            spectrum[solved.position] = solved.values
         del equations, solved
-    maps = support.from_spectra(spectrum)
-    maps[0] += base
+    maps = torch.stack([support.from_spectra(spectrum) for spectrum in spectra])
+    for which, one in enumerate(maps):
+        one[0] += bases[which % len(bases)]
     return maps
 
 
@@ -68,9 +84,9 @@ def in_image_units(maps: Float[Tensor, "n z y x"], store: FourierStore) -> Linea
     return LinearMaps(whole[0], whole[1:], store.pixel_size_angstrom or 1.0)
 
 
-def _slabs(support: Support, n: int) -> list[tuple[int, int]]:
+def _slabs(support: Support, n: int, n_sums: int, memory_bytes: int) -> list[tuple[int, int]]:
     """Planes |z| of each slab, such that their sums fit."""
     grid = support.grid
-    plane = 2 * grid.n_yz * grid.n_x * (2 * n + n * (n + 1) // 2) * 4
-    depth = max(4, MEMORY_BYTES // plane)
+    plane = n_sums * 2 * grid.n_yz * grid.n_x * (2 * n + n * (n + 1) // 2) * 4
+    depth = max(4, memory_bytes // plane)
     return [(first, min(first + depth, grid.half + 1)) for first in range(0, grid.half + 1, depth)]

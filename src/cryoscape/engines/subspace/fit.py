@@ -260,7 +260,7 @@ def _maps_of(fit: SubspaceFit, model: Model, watch: Watch) -> tuple[Tensor, Post
     del placed, wide  # room for the sums
     full = full_maps(
         images,
-        means.mean(0),
+        means.mean(0, keepdim=True),
         extrapolate_power(model.power, of_mean),
         focused(support, model.maps),
         model.noise,
@@ -268,7 +268,7 @@ def _maps_of(fit: SubspaceFit, model: Model, watch: Watch) -> tuple[Tensor, Post
         found.weighted_squares,
         update=lambda done, total: watch("maps at all frequencies", done, total),
     )
-    return full, found, images, support
+    return full[0], found, images, support
 
 
 def _unfinished(fit: SubspaceFit) -> SubspaceResult:

@@ -57,7 +57,7 @@ def maps_for_latents(
     images, support = Images(store, radius), support_at(whole, radius)
     means, power = mean_maps(images, support, noise)
     prior = extrapolate_power(prior, power)
-    maps = full_maps(images, means.mean(0), prior, support, noise, t, tt)
+    maps = full_maps(images, means.mean(0, keepdim=True), prior, support, noise, t, tt)[0]
     return in_image_units(torch.einsum("ij,jzyx->izyx", change.to(maps), maps), store)
 
 
