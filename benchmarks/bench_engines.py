@@ -43,12 +43,15 @@ COLUMNS = (
 )  # fmt: skip
 """Key of a score and heading of its column; columns without a value are left out."""
 
+_SECONDS_BETWEEN_LOOKS = 0.05
+
 
 @dataclass(frozen=True)
 class Measured:
     """Cost of one command in a process of its own.
 
     ``peak_gib`` is its largest resident memory; pages of a memory-mapped store count while they are resident.
+    On Linux it is looked up while the process runs: what the system tells afterwards includes its parent's.
     """
 
     command: str
@@ -70,15 +73,28 @@ def run_measured(command: list[str], log: Path) -> Measured:
         child = subprocess.Popen(
             [sys.executable, "-m", "cryoscape", *command], stdout=output, stderr=subprocess.STDOUT
         )
-        _, status, usage = os.wait4(child.pid, 0)
+        peak_kib = 0
+        while (waited := os.wait4(child.pid, os.WNOHANG))[0] == 0:
+            peak_kib = max(peak_kib, _resident_peak_kib(child.pid))
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        _, status, usage = waited
     child.returncode = os.waitstatus_to_exitcode(status)  # already waited for, by us
     seconds = time.perf_counter() - start
     if child.returncode:
         end = " / ".join(log.read_text(errors="replace").splitlines()[-3:])
         raise InputError(f"cryoscape {shlex.join(command)} ended with {child.returncode}: {end}")
     per_unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    peak_gib = usage.ru_maxrss * per_unit / 2**30
-    return Measured(shlex.join(command), seconds, usage.ru_utime, peak_gib)
+    peak_bytes = 1024 * peak_kib or usage.ru_maxrss * per_unit
+    return Measured(shlex.join(command), seconds, usage.ru_utime, peak_bytes / 2**30)
+
+
+def _resident_peak_kib(process: int) -> int:
+    """Largest resident memory of a process so far, on Linux; elsewhere, or if it has ended, 0."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def train(engine: str, template: str, folder: Path, out: Path, force: bool) -> tuple[Path, Measured | None]:

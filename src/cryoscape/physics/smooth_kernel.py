@@ -3,6 +3,8 @@
 Its shape is the one of least error, 0.4 %, for content up to 0.42 of the box on a grid oversampled twice.
 """
 
+from functools import cache
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -12,7 +14,7 @@ from cryoscape.physics.grids import centred_indices
 
 _WIDTH, _SHAPE = 3.0, 6.984
 _DEGREE = 8
-_QUADRATURE = 400
+_QUADRATURE = 64
 
 
 def _kernel(t: np.ndarray) -> np.ndarray:
@@ -41,9 +43,14 @@ def kernel_weights(offset: Float[Tensor, "*n"]) -> Float[Tensor, "*n 3"]:
 
 def smooth_window(box_size: int, oversampling: int) -> Float[Tensor, "z y x"]:
     """Real-space window with which this reading multiplies a map: the kernel's transform along each axis."""
+    window = torch.from_numpy(_axis_window(box_size, oversampling))
+    return window[:, None, None] * window[:, None] * window
+
+
+@cache
+def _axis_window(box_size: int, oversampling: int) -> Float[np.ndarray, " n"]:
     nodes, weights = np.polynomial.legendre.leggauss(_QUADRATURE)
     t = nodes * _WIDTH / 2
     position = centred_indices(box_size).numpy() / (box_size * oversampling)
-    axis = np.cos(2 * np.pi * position[:, None] * t) @ (weights * _kernel(t)) * _WIDTH / 2
-    window = torch.from_numpy(axis)
-    return window[:, None, None] * window[:, None] * window
+    along: np.ndarray = np.cos(2 * np.pi * position[:, None] * t) @ (weights * _kernel(t)) * _WIDTH / 2
+    return along
