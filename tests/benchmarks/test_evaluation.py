@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +115,12 @@ def test_cost_is_that_of_the_command_and_a_failure_tells_the_end_of_its_log(tmp_
     assert (tmp_path / "log").read_text().strip()
     with pytest.raises(InputError, match=r"ended with 2.*nothing\.star"):
         run_measured(["preprocess", "nothing.star", "-o", str(tmp_path / "s")], tmp_path / "log")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="looked up in /proc, which is not here")
+def test_memory_of_a_command_is_not_that_of_the_process_that_started_it(tmp_path):
+    held = np.ones(100_000_000)  # 0.75 GiB
+    assert run_measured(["--version"], tmp_path / "log").peak_gib < 0.5 < held.nbytes / 2**30
 
 
 def test_a_run_that_is_there_is_not_trained_again(tmp_path):

@@ -19,22 +19,16 @@ def squared_distances(
     makes the threads wait for each other.
     """
     q = z.shape[1]
-    i, j = torch.triu_indices(q, q, device=z.device)
     p = points.double()
-    of_points = torch.cat([p[:, i] * p[:, j], p, torch.ones_like(p[:, :1])], dim=1)
+    squares = (p[:, :, None] * p[:, None]).flatten(1)
+    of_points = torch.cat([squares, p, torch.ones_like(p[:, :1])], dim=1)
     jitter = _LEAST_VARIANCE * torch.eye(q, dtype=torch.float64, device=z.device)
     parts = []
     for own, spread in zip(torch.split(z.double(), _BLOCK), torch.split(covariance, _BLOCK), strict=True):
         precision = torch.cholesky_inverse(torch.linalg.cholesky(spread.double() + jitter))
         pulled = (precision @ own[:, :, None])[:, :, 0]
-        of_images = torch.cat(
-            [
-                precision[:, i, j] * torch.where(i == j, 1.0, 2.0).to(precision),
-                -2 * pulled,
-                (pulled * own).sum(1, keepdim=True),
-            ],
-            dim=1,
-        )
+        length = (pulled * own).sum(1, keepdim=True)
+        of_images = torch.cat([precision.flatten(1), -2 * pulled, length], dim=1)
         parts.append((of_images @ of_points.T / q).clamp(min=0).float())
     return torch.cat(parts)
 

@@ -15,7 +15,7 @@ from cryoscape.engines.states.config import StatesConfig
 from cryoscape.engines.states.evidence import Reading, likelihoods
 from cryoscape.engines.states.merging import Merger, best_merger, held_out_likelihood, settle
 from cryoscape.engines.states.mixture import Mixture, responsibilities
-from cryoscape.engines.states.rounds import Known, find_again, half_maps, read_with, whole_maps
+from cryoscape.engines.states.rounds import Round, Setting, half_maps, next_round, read_with, whole_maps
 from cryoscape.engines.states.stability import stability
 from cryoscape.engines.states.start import first_mixture
 from cryoscape.engines.subspace.em import Model
@@ -98,25 +98,25 @@ def fit_states(
     watch
         Told how far passes over the images are.
     """
-    support = support_at(mask, radius)
-    reading = read_with(store, model, radius, support, "reading the images", watch)
-    first = Known(model, radius, support, reading, find_states(reading, config, report))
-    known, held_out = _found_again(store, first, mask, config, report, watch)
+    setting, support = Setting(store, mask, config, watch), support_at(mask, radius)
+    reading = read_with(setting, model, radius, support, "reading the images")
+    first = Round(model, radius, support, reading, find_states(reading, config, report))
+    last, held_out = _last_round(setting, first, report)
 
-    made = half_maps(store, known, mask, watch)
-    whole = whole_maps(store, known, made, watch)
-    probabilities = responsibilities(known.reading.evidence, known.mixture)[0].cpu().numpy()
+    made = half_maps(setting, last)
+    whole = whole_maps(setting, last, made)
+    probabilities = responsibilities(last.reading.evidence, last.mixture)[0].cpu().numpy()
     return StatesResult(
         maps=in_image_units(whole, store),
         halves=(in_image_units(made.halves[0], store), in_image_units(made.halves[1], store)),
-        latents=_latents(known.reading, known.mixture, made.frame.points),
+        latents=_latents(last.reading, last.mixture, made.frame.points),
         probabilities=probabilities,
         centres=made.frame.points.cpu().numpy(),
-        shares=known.mixture.shares.cpu().numpy(),
-        stability=stability(reading, probabilities.argmax(1), known.mixture.k, config),
+        shares=last.mixture.shares.cpu().numpy(),
+        stability=stability(reading, probabilities.argmax(1), last.mixture.k, config),
         noise_variance=model.noise,
         held_out=held_out,
-        verdict=_verdict(known.reading, known.mixture, config),
+        verdict=_verdict(last.reading, last.mixture, config),
     )
 
 
@@ -133,26 +133,24 @@ def find_states(
     return settle(reading.evidence, start, config, partial(_tell_merger, report), ease)
 
 
-def _found_again(
-    store: FourierStore,
-    known: Known,
-    mask: Float[Tensor, "z y x"],
-    config: StatesConfig,
-    report: Callable[[StepReport], None],
-    watch: Watch,
-) -> tuple[Known, float]:
-    """Rounds of maps and states while images say more with the new maps; and their held-out likelihood."""
-    held_out = held_out_likelihood(known.reading.evidence, known.mixture, config.iterations)
-    report(StepReport("in the subspace", known.mixture.k, held_out=held_out))
-    for _ in range(config.rounds if known.mixture.k > 1 else 0):
-        again = find_again(store, known, mask, config, partial(_tell_merger, report), watch)
-        value = held_out_likelihood(again.reading.evidence, again.mixture, config.iterations)
+def _last_round(setting: Setting, found: Round, report: Callable[[StepReport], None]) -> tuple[Round, float]:
+    """Go on as long as images say more with the new maps; and their held-out likelihood."""
+    config, tell = setting.config, partial(_tell_merger, report)
+    held_out = _held_out(found, config)
+    report(StepReport("in the subspace", found.mixture.k, held_out=held_out))
+    for _ in range(config.rounds if found.mixture.k > 1 else 0):
+        again = next_round(setting, found, tell)
+        value = _held_out(again, config)
         report(StepReport("in their own maps", again.mixture.k, held_out=value))
         if value <= held_out:
-            settled = settle(known.reading.evidence, known.mixture, config, partial(_tell_merger, report))
-            return replace(known, mixture=settled), held_out
-        known, held_out = again, value
-    return known, held_out
+            mixture = settle(found.reading.evidence, found.mixture, config, tell)
+            return replace(found, mixture=mixture), held_out
+        found, held_out = again, value
+    return found, held_out
+
+
+def _held_out(found: Round, config: StatesConfig) -> float:
+    return held_out_likelihood(found.reading.evidence, found.mixture, config.iterations)
 
 
 def _tell_merger(report: Callable[[StepReport], None], merger: Merger) -> None:

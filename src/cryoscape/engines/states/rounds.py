@@ -25,8 +25,24 @@ from cryoscape.particles.fourier_store import FourierStore
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """Half maps up to a radius, what each image says of those it has no part in, and states in that.
+class Setting:
+    """What stays as it is from round to round.
+
+    Attributes
+    ----------
+    mask : (D, D, D) where maps may differ.
+    watch : told of each pass over the images and how far it is.
+    """
+
+    store: FourierStore
+    mask: Float[Tensor, "z y x"]
+    config: StatesConfig
+    watch: Watch
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """Half maps up to a radius, what each image says of those it has no part in, and states found in that.
 
     Attributes
     ----------
@@ -49,52 +65,44 @@ class StateMaps:
     halves: Float[Tensor, "2 k z y x"]
 
 
-def half_maps(store: FourierStore, known: Known, mask: Float[Tensor, "z y x"], watch: Watch) -> StateMaps:
-    """Make half maps up to half the box.
+def half_maps(setting: Setting, found: Round) -> StateMaps:
+    """Make half maps of the states up to half the box.
 
     Images are placed by the maps of their own half set, so that maps of the halves still know nothing of each
     other.
     """
-    swapped = replace(known.model, maps=known.model.maps.flip(0))
-    own = read_with(store, swapped, known.radius, known.support, "placing half sets by their own maps", watch)
-    frame = frame_of(known.mixture)
-    weight, found, _ = responsibilities(own.evidence, known.mixture)
-    maker = MapMaker(store, in_frame(known.model, frame), known.radius, mask)
-    moments = moments_of_states(frame.points, weight, found)
-    return StateMaps(maker, frame, maker.halves(*moments, partial(watch, "half maps of states")))
+    swapped = replace(found.model, maps=found.model.maps.flip(0))
+    own = read_with(setting, swapped, found.radius, found.support, "placing half sets by their own maps")
+    frame = frame_of(found.mixture)
+    weight, likelihoods, _ = responsibilities(own.evidence, found.mixture)
+    moments = moments_of_states(frame.points, weight, likelihoods)
+    maker = MapMaker(setting.store, in_frame(found.model, frame), found.radius, setting.mask)
+    return StateMaps(maker, frame, maker.halves(*moments, partial(setting.watch, "half maps of states")))
 
 
-def whole_maps(store: FourierStore, known: Known, made: StateMaps, watch: Watch) -> Float[Tensor, "k z y x"]:
+def whole_maps(setting: Setting, found: Round, made: StateMaps) -> Float[Tensor, "k z y x"]:
     """Mean and differences of all images, each placed by the maps that it has no part in."""
-    weight, found, _ = responsibilities(known.reading.evidence, known.mixture)
-    moments = moments_of_states(made.frame.points, weight, found)
-    return made.maker.whole(*moments, partial(watch, "maps of states"))
+    weight, likelihoods, _ = responsibilities(found.reading.evidence, found.mixture)
+    moments = moments_of_states(made.frame.points, weight, likelihoods)
+    return made.maker.whole(*moments, partial(setting.watch, "maps of states"))
 
 
-def find_again(
-    store: FourierStore,
-    known: Known,
-    mask: Float[Tensor, "z y x"],
-    config: StatesConfig,
-    report: Callable[[Merger], None],
-    watch: Watch,
-) -> Known:
+def next_round(setting: Setting, found: Round, report: Callable[[Merger], None]) -> Round:
     """Make half maps of the states at all frequencies, and find the states in what images say of these."""
-    made = half_maps(store, known, mask, watch)
+    config, made = setting.config, half_maps(setting, found)
     maker = made.maker
-    model = replace(known.model, maps=made.halves, power=maker.power, noise=maker.noise)
+    model = replace(found.model, maps=made.halves, power=maker.power, noise=maker.noise)
     radius = maker.support.grid.max_radius
-    reading = read_with(store, model, radius, maker.support, "reading the images with maps of states", watch)
-    start, _ = fit(
-        reading.evidence, Mixture(made.frame.points, known.mixture.shares), config.final_iterations
-    )
-    return Known(model, radius, maker.support, reading, settle(reading.evidence, start, config, report))
+    reading = read_with(setting, model, radius, maker.support, "reading the images with maps of states")
+    start = Mixture(made.frame.points, found.mixture.shares)
+    start, _ = fit(reading.evidence, start, config.final_iterations)
+    return Round(model, radius, maker.support, reading, settle(reading.evidence, start, config, report))
 
 
-def read_with(
-    store: FourierStore, model: Model, radius: int, support: Support, label: str, watch: Watch
-) -> Reading:
+def read_with(setting: Setting, model: Model, radius: int, support: Support, label: str) -> Reading:
     """What each image says of the maps of the half set that it is not in."""
-    images = Images(store, radius)
+    store, watch = setting.store, setting.watch
     noise, spread = model.noise, model.contrast_spread
-    return read_images(images, model.maps, support, noise, spread, lambda done: watch(label, done, store.n))
+    return read_images(
+        Images(store, radius), model.maps, support, noise, spread, lambda done: watch(label, done, store.n)
+    )
