@@ -315,7 +315,9 @@ def test_levels_and_warnings(
 
 def test_control_c_in_a_process(tmp_path: Path) -> None:
     code = (
-        "import sys, time, cryoscape.workflows.pc_traversal as w\n"
+        "import signal, sys, time, cryoscape.workflows.pc_traversal as w\n"
+        # a job in the background, as these tests may be, starts with the signal ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def wait(*a, **k): print('here', flush=True); time.sleep(30)\n"
         "w.pc_traversal = wait\n"
         "from cryoscape.cli.app import main\n"
