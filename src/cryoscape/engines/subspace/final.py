@@ -61,8 +61,7 @@ def full_maps(
         done = number * images.store.n
         for rows in images.blocks():
             block = Block(*images.read(rows), weighted[rows], weighted_squares[rows])
-            own = equations[int(images.half[rows[0]]) % n_sums]
-            own.add(block, images.k, noise[images.shells])
+            equations[int(images.half[rows[0]]) % n_sums].add(block, images.k, noise[images.shells])
             done += len(rows)
             update(done, len(slabs) * images.store.n)
         sum_over_processes(*(one.sums for one in equations))
@@ -71,7 +70,7 @@ def full_maps(
                 equations[0].sums += equations[1].sums
             solved = equations[which % 2].solve(precision, support, known[which % len(known)])
             spectrum[solved.position] = solved.values
-        del equations, solved
+        del equations, solved  # no name may hold the sums of a slab while the next are made
     maps = torch.stack([support.from_spectra(spectrum) for spectrum in spectra])
     for which, one in enumerate(maps):
         one[0] += bases[which % len(bases)]
